@@ -1,0 +1,114 @@
+//! Child processes: each in its own group, quiet into a log or line by line to the terminal.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+const LAST_LINES: usize = 25;
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// What package managers write when no server answers.
+const NO_NETWORK: [&str; 10] = [
+    "Could not resolve",
+    "Couldn't resolve",
+    "Couldn't connect",
+    "Could not connect",
+    "Temporary failure resolving",
+    "Temporary failure in name resolution",
+    "spurious network error",
+    "EAI_AGAIN",
+    "ENOTFOUND",
+    "ECONNREFUSED",
+];
+
+/// A child and everything it starts; dropping it stops them all.
+struct Group(Child);
+
+impl Group {
+    fn spawn(command: &mut Command) -> Result<Self> {
+        let child = command.process_group(0).spawn();
+        let program = command.as_std().get_program().to_string_lossy();
+        child.map(Self).with_context(|| format!("{program} cannot be started"))
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(id) = id {
+            // It may have ended in between, and then there is nothing to stop.
+            kill_process_group(id, signal).ok();
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if self.0.id().is_none() {
+            return;
+        }
+        self.signal(Signal::TERM);
+        let asked = Instant::now();
+        while matches!(self.0.try_wait(), Ok(None)) {
+            if asked.elapsed() > PATIENCE {
+                self.signal(Signal::KILL);
+                break;
+            }
+            sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Run with everything it prints in `log`; a failure shows the log's last lines and says `what` could not be done.
+pub async fn quiet(command: &mut Command, log: &Path, what: &str) -> Result<()> {
+    if let Some(folder) = log.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    }
+    let file = File::create(log).with_context(|| format!("{} cannot be written", log.display()))?;
+    command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+    let status = Group::spawn(command)?.0.wait().await?;
+    if status.success() {
+        return Ok(());
+    }
+    let said = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    if NO_NETWORK.iter().any(|sign| said.contains(sign)) {
+        bail!("{what}: the network cannot be reached (see {})", log.display());
+    }
+    let lines: Vec<&str> = said.lines().collect();
+    let tail = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+    bail!("{what} (see {})\n{tail}", log.display());
+}
+
+/// Run with its output in the terminal.
+pub async fn shown(command: &mut Command) -> Result<ExitStatus> {
+    Ok(Group::spawn(command.stdin(Stdio::null()))?.0.wait().await?)
+}
+
+/// Run with its output in the terminal, and hand each line of standard output to `line`.
+pub async fn heard(command: &mut Command, mut line: impl FnMut(&str)) -> Result<ExitStatus> {
+    let mut group = Group::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+    let stdout = group.0.stdout.take().context("the child has no standard output")?;
+    let mut lines = BufReader::new(stdout).split(b'\n');
+    while let Some(bytes) = lines.next_segment().await? {
+        let text = String::from_utf8_lossy(&bytes);
+        println!("{text}");
+        line(&text);
+    }
+    Ok(group.0.wait().await?)
+}
+
+/// Run unseen, and return its standard output if it succeeds.
+pub async fn asked(command: &mut Command) -> Option<String> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut group = Group::spawn(command).ok()?;
+    let mut stdout = group.0.stdout.take()?;
+    let mut said = Vec::new();
+    tokio::io::copy(&mut stdout, &mut said).await.ok()?;
+    let status = group.0.wait().await.ok()?;
+    status.success().then(|| String::from_utf8_lossy(&said).into_owned())
+}

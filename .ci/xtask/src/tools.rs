@@ -1,0 +1,97 @@
+//! Pinned cargo tools, built from source into the cache.
+
+use std::fs;
+
+use anyhow::Result;
+
+use crate::place::Place;
+use crate::process::quiet;
+use crate::step::Steps;
+
+/// A program that cargo installs.
+pub struct Tool {
+    krate: &'static str,
+    version: &'static str,
+    program: &'static str,
+    /// Only what is run on large inputs is worth optimising.
+    opt_level: &'static str,
+    features: &'static [&'static str],
+    minutes: u32,
+}
+
+/// Makes the JavaScript side of a wasm file; the same version as the `wasm-bindgen` crate, or it refuses the file.
+pub const WASM_BINDGEN: Tool = Tool {
+    krate: "wasm-bindgen-cli",
+    version: "0.2.130",
+    program: "wasm-bindgen",
+    opt_level: "2",
+    features: &["--no-default-features"],
+    minutes: 2,
+};
+
+/// Builds the page.
+pub const TRUNK: Tool = Tool {
+    krate: "trunk",
+    version: "0.21.14",
+    program: "trunk",
+    opt_level: "0",
+    features: &["--no-default-features"],
+    minutes: 5,
+};
+
+/// Licences, bans and advisories.
+pub const CARGO_DENY: Tool =
+    Tool { krate: "cargo-deny", version: "0.20.2", program: "cargo-deny", opt_level: "1", features: &[], minutes: 5 };
+
+/// Dependencies nobody uses.
+pub const CARGO_MACHETE: Tool = Tool {
+    krate: "cargo-machete",
+    version: "0.9.2",
+    program: "cargo-machete",
+    opt_level: "1",
+    features: &[],
+    minutes: 1,
+};
+
+impl Tool {
+    /// Install it unless this very version is there.
+    pub async fn ensure(&self, place: &Place, steps: Steps) -> Result<()> {
+        let Self { krate, version, program, opt_level, features, minutes } = self;
+        let root = place.tools();
+        let listed = fs::read_to_string(root.join(".crates.toml")).unwrap_or_default();
+        if listed.contains(&format!("\"{krate} {version} (")) && root.join("bin").join(program).is_file() {
+            return Ok(());
+        }
+        fs::create_dir_all(&root)?;
+        let install = |locked: Option<&str>| {
+            let mut install = place.command("cargo");
+            install
+                .current_dir(&root)
+                .args(["install", krate, "--version", version, "--root"])
+                .arg(&root)
+                .args(*features)
+                .args(locked)
+                .env("CARGO_TARGET_DIR", place.target("tools"))
+                .env("CARGO_PROFILE_RELEASE_LTO", "false")
+                .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+                .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", opt_level);
+            install
+        };
+        let log = place.log(krate);
+        let what = format!("{krate} {version} cannot be installed");
+        let both = async {
+            let locked = quiet(&mut install(Some("--locked")), &log, &what).await;
+            // A mirror that is behind may lack a version that the tool's own lock file names.
+            match locked {
+                Err(error) if format!("{error}").contains("failed to select a version") => {
+                    quiet(&mut install(None), &log, &what).await
+                }
+                outcome => outcome,
+            }
+        };
+        steps.run(format!("installing {krate} {version} (about {minutes} min)"), both).await?;
+        // Gigabytes that no other tool would reuse; a leftover harms nobody.
+        fs::remove_dir_all(place.target("tools")).ok();
+        Ok(())
+    }
+}

@@ -1,0 +1,19 @@
+//! The engine: a dedicated Web Worker that owns the GPU, so that a lost device kills a worker and not the page.
+//!
+//! It answers the messages of the crate `protocol`: chooses a device by a short measurement, fetches a model by ranges into
+//! the origin's private file system, puts it on the device tensor by tensor, and runs the pipeline. One run at a time; the page
+//! queues. A panic cannot be caught on this target, so the hook tells the page before the worker dies, and the page starts
+//! another.
+
+#[cfg(target_arch = "wasm32")]
+mod worker;
+
+#[cfg(target_arch = "wasm32")]
+fn main() {
+    worker::start();
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn main() {
+    eprintln!("the engine runs in a browser; start it with `cargo xtask up`");
+}

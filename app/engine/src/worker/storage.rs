@@ -1,0 +1,248 @@
+//! A model's bytes: in the origin's private file system, or in memory where there is none.
+//!
+//! Two files hold a model, named after its hash: the bytes, and one byte for each range that says whether it was verified and
+//! written. The second is written after the first is flushed, so a reload at any point finds only verified ranges.
+
+use super::{
+    Result,
+    error::{EngineError, reason},
+    wire,
+};
+use js_sys::{Promise, Reflect};
+use std::{cell::RefCell, io, rc::Rc};
+use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    FileSystemDirectoryHandle, FileSystemFileHandle, FileSystemGetDirectoryOptions, FileSystemGetFileOptions,
+    FileSystemReadWriteOptions, FileSystemSyncAccessHandle,
+};
+use weights::{Manifest, ReadAt};
+
+const FOLDER: &str = "models";
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+fn failed(value: JsValue) -> EngineError {
+    EngineError::Storage(reason(&value))
+}
+
+fn is_quota(error: &EngineError) -> bool {
+    matches!(error, EngineError::Storage(text) if text.contains("QuotaExceeded") || text.contains("quota"))
+}
+
+async fn wait<T: wasm_bindgen::JsCast>(promise: Promise) -> Result<T> {
+    JsFuture::from(promise).await.map_err(failed)?.dyn_into().map_err(failed)
+}
+
+async fn folder() -> Result<FileSystemDirectoryHandle> {
+    let storage = wire::scope().navigator().storage();
+    let root: FileSystemDirectoryHandle = wait(storage.get_directory()).await?;
+    let options = FileSystemGetDirectoryOptions::new();
+    options.set_create(true);
+    wait(root.get_directory_handle_with_options(FOLDER, &options)).await
+}
+
+/// Opens a file for this worker alone, or, with `shared`, for reading beside other tabs.
+async fn open(folder: &FileSystemDirectoryHandle, name: &str, shared: bool) -> Result<FileSystemSyncAccessHandle> {
+    let options = FileSystemGetFileOptions::new();
+    options.set_create(true);
+    let file: FileSystemFileHandle = wait(folder.get_file_handle_with_options(name, &options)).await?;
+    if !shared {
+        return wait(file.create_sync_access_handle()).await;
+    }
+    // The option is newer than the typed bindings; a browser without it ignores the argument.
+    let options = js_sys::Object::new();
+    drop(Reflect::set(&options, &"mode".into(), &"read-only".into()));
+    let create = Reflect::get(&file, &"createSyncAccessHandle".into()).map_err(failed)?;
+    let create: js_sys::Function = create.dyn_into().map_err(failed)?;
+    let promise = create.call1(&file, &options).map_err(failed)?;
+    wait(promise.dyn_into().map_err(failed)?).await
+}
+
+/// An open file that is closed when the last reader is gone.
+struct Handle(FileSystemSyncAccessHandle);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+fn at(offset: u64) -> FileSystemReadWriteOptions {
+    let options = FileSystemReadWriteOptions::new();
+    options.set_at(offset as f64);
+    options
+}
+
+impl Handle {
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<usize> {
+        let read = self.0.read_with_u8_array_and_options(bytes, &at(offset)).map_err(failed)?;
+        Ok(read as usize)
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let written = self.0.write_with_u8_array_and_options(bytes, &at(offset)).map_err(failed)?;
+        if written as usize == bytes.len() {
+            self.0.flush().map_err(failed)
+        } else {
+            Err(EngineError::Storage("QuotaExceeded: a write was cut short".to_owned()))
+        }
+    }
+}
+
+enum Place {
+    Files { data: Handle, done: Handle },
+    Memory { data: Vec<u8>, done: Vec<bool> },
+}
+
+/// Where a model's ranges are kept.
+pub struct Storage {
+    place: Place,
+    size: u64,
+}
+
+impl Storage {
+    /// Opens, or makes, the files of a model; memory stands in where the browser has no private file system.
+    pub async fn open(manifest: &Manifest) -> Self {
+        match Self::files(manifest).await {
+            Ok(place) => Self { place, size: manifest.size },
+            Err(_) => Self::in_memory(manifest),
+        }
+    }
+
+    /// Keeps the model for this visit only.
+    pub fn in_memory(manifest: &Manifest) -> Self {
+        let place = Place::Memory { data: vec![0; manifest.size as usize], done: vec![false; manifest.ranges.len()] };
+        Self { place, size: manifest.size }
+    }
+
+    async fn files(manifest: &Manifest) -> Result<Place> {
+        let folder = folder().await?;
+        let done_name = format!("{}.ranges", manifest.sha256);
+        let probe = Handle(open(&folder, &done_name, true).await?);
+        let mut flags = vec![0; manifest.ranges.len()];
+        let complete = probe.read(0, &mut flags)? == flags.len() && flags.iter().all(|&flag| flag == 1);
+        drop(probe);
+        let data = Handle(open(&folder, &manifest.sha256, complete).await?);
+        let done = Handle(open(&folder, &done_name, complete).await?);
+        Ok(Place::Files { data, done })
+    }
+
+    /// Whether a reload will find what is stored.
+    pub const fn is_kept(&self) -> bool {
+        matches!(self.place, Place::Files { .. })
+    }
+
+    /// Whether a range is here and verified.
+    pub fn has(&self, range: usize) -> bool {
+        match &self.place {
+            Place::Files { done, .. } => {
+                let mut flag = [0];
+                matches!(done.read(range as u64, &mut flag), Ok(1)) && flag[0] == 1
+            }
+            Place::Memory { done, .. } => done[range],
+        }
+    }
+
+    /// Stores a verified range.
+    ///
+    /// # Errors
+    /// [`EngineError::Quota`] when there is no room, [`EngineError::Storage`] for anything else.
+    pub fn put(&mut self, range: usize, offset: u64, bytes: &[u8]) -> Result<()> {
+        match &mut self.place {
+            Place::Files { data, done } => data
+                .write(offset, bytes)
+                .and_then(|()| done.write(range as u64, &[1]))
+                .map_err(|error| if is_quota(&error) { EngineError::Quota(bytes.len() as f64 / 1e6) } else { error }),
+            Place::Memory { data, done } => {
+                data[offset as usize..offset as usize + bytes.len()].copy_from_slice(bytes);
+                done[range] = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Forgets a range that turned out to be damaged.
+    pub fn reject(&mut self, range: usize) {
+        match &mut self.place {
+            Place::Files { done, .. } => drop(done.write(range as u64, &[0])),
+            Place::Memory { done, .. } => done[range] = false,
+        }
+    }
+
+    /// Reads a stored range.
+    pub fn get(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length as usize];
+        self.read_exact_at(offset, &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl ReadAt for Storage {
+    fn len(&self) -> u64 {
+        self.size
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        match &self.place {
+            Place::Files { data, .. } => match data.read(offset, buf) {
+                Ok(read) if read == buf.len() => Ok(()),
+                Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) => Err(io::Error::other(error.to_string())),
+            },
+            Place::Memory { data, .. } => data.read_exact_at(offset, buf),
+        }
+    }
+}
+
+fn manifest_name(url: &str) -> String {
+    let hash = url
+        .bytes()
+        .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
+    format!("{hash:016x}.manifest")
+}
+
+/// Keeps a manifest for visits without a network; a browser that refuses loses only that.
+pub async fn keep_manifest(url: &str, text: &[u8]) {
+    let write = async {
+        let handle = Handle(open(&folder().await?, &manifest_name(url), false).await?);
+        handle.0.truncate_with_f64(text.len() as f64).map_err(failed)?;
+        handle.write(0, text)
+    };
+    drop(write.await);
+}
+
+/// The manifest that an earlier visit left.
+pub async fn kept_manifest(url: &str) -> Option<Vec<u8>> {
+    let handle = Handle(open(&folder().await.ok()?, &manifest_name(url), true).await.ok()?);
+    let size = handle.0.get_size().ok()?;
+    let mut text = vec![0; size as usize];
+    let read = handle.read(0, &mut text).ok()?;
+    (read > 0 && read == text.len()).then_some(text)
+}
+
+thread_local! {
+    /// Hashes of the models that were opened in this worker, by manifest address, for forgetting.
+    static OPENED: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Remembers which files belong to an address.
+pub fn remember(url: &str, manifest: &Manifest) {
+    OPENED.with_borrow_mut(|opened| opened.push((url.to_owned(), manifest.sha256.clone())));
+}
+
+/// Deletes every stored byte of a model.
+///
+/// # Errors
+/// [`EngineError::Storage`] when the browser refuses.
+pub async fn forget(url: &str) -> Result<()> {
+    let hashes: Rc<[String]> = OPENED.with_borrow(|opened| {
+        opened.iter().filter(|(opened, _)| opened == url).map(|(_, hash)| hash.clone()).collect()
+    });
+    let folder = folder().await?;
+    for hash in hashes.iter() {
+        for name in [format!("{hash}.ranges"), hash.clone()] {
+            JsFuture::from(folder.remove_entry(&name)).await.map_err(failed)?;
+        }
+    }
+    Ok(())
+}

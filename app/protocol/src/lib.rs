@@ -1,0 +1,212 @@
+//! Messages between the page and the engine's Web Worker.
+//!
+//! Both directions are plain serde values, sent with `postMessage` as objects `{ message, bytes? }`: `message` is the JSON text
+//! of the value, `bytes` an `ArrayBuffer` that is *transferred*, never copied, when the message has pixels or a file. JSON
+//! text is chosen over a structured object because both ends then share serde's one representation and a test can read it.
+
+use serde::{Deserialize, Serialize};
+use spec::{GenerateSpec, Progress, Seed};
+
+/// Field of the posted object that has the message's JSON text.
+pub const MESSAGE_FIELD: &str = "message";
+/// Field of the posted object that has the transferred bytes.
+pub const BYTES_FIELD: &str = "bytes";
+
+/// What the page asks of the engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Request {
+    /// Choose a device and load a model; answered by `device`, many `progress` and `ready`, or by `error`.
+    Load {
+        /// URL of the model's manifest.
+        manifest_url: String,
+        /// Which device the user wants.
+        device: DeviceChoice,
+    },
+    /// Make pictures; the init image's RGBA bytes travel as the message's bytes.
+    Generate {
+        /// Identifies the run in every event about it.
+        run: u32,
+        /// What to make.
+        spec: GenerateSpec,
+        /// Parameters of the init image that travels along, if one does.
+        init_image: Option<ImageInfo>,
+    },
+    /// Stop a run within one step.
+    Cancel {
+        /// The run to stop.
+        run: u32,
+    },
+    /// Delete every stored byte of a model.
+    Forget {
+        /// URL of the model's manifest.
+        manifest_url: String,
+    },
+}
+
+/// Which device to compute on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceChoice {
+    /// Whatever a short measurement finds faster.
+    #[default]
+    Auto,
+    /// The GPU through WebGPU.
+    Webgpu,
+    /// The CPU backend.
+    Cpu,
+}
+
+/// What the engine tells the page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// Which device was chosen, and why.
+    Device(DeviceReport),
+    /// Bytes of the model that are here.
+    Download(Download),
+    /// The model is loaded.
+    Ready(ModelInfo),
+    /// A step is done.
+    Progress {
+        /// The run.
+        run: u32,
+        /// Where it is.
+        progress: Progress,
+    },
+    /// What the picture looks like so far; its RGBA bytes travel along.
+    Preview {
+        /// The run.
+        run: u32,
+        /// Which picture of the batch.
+        index: u32,
+        /// Its size.
+        info: ImageInfo,
+    },
+    /// A finished picture; its PNG file travels along.
+    Image {
+        /// The run.
+        run: u32,
+        /// Which picture of the batch.
+        index: u32,
+        /// The seed that makes it again.
+        seed: Seed,
+        /// Its size.
+        info: ImageInfo,
+        /// The parameters as web UIs read them back; the PNG has the same text.
+        parameters: String,
+    },
+    /// A run ended: everything asked for was made, or it was cancelled.
+    Done {
+        /// The run.
+        run: u32,
+        /// Whether it was stopped before its end.
+        cancelled: bool,
+        /// Wall time from request to now.
+        seconds: f64,
+        /// Bytes of the engine's wasm memory, its peak.
+        wasm_memory_bytes: f64,
+    },
+    /// Something failed; the engine stays usable unless `fatal`.
+    Error {
+        /// The run it ended, or `None` when loading failed.
+        run: Option<u32>,
+        /// What kind of failure.
+        code: ErrorCode,
+        /// What was wrong, where, and what to do, in a sentence or two.
+        message: String,
+        /// The worker must be replaced (a lost device, an exhausted memory).
+        fatal: bool,
+    },
+}
+
+/// Width and height of pixels that travel along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageInfo {
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+}
+
+/// The device that was chosen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceReport {
+    /// `webgpu` or `cpu`, never `auto`.
+    pub device: DeviceChoice,
+    /// The adapter as the browser names it, when there is one.
+    pub adapter: Option<String>,
+    /// Why this one, in a sentence for the user.
+    pub reason: String,
+    /// Whether the other device could be chosen too.
+    pub other_available: bool,
+    /// Measured speed in GFLOP/s of each device that was tried.
+    pub measured: Vec<DeviceSpeed>,
+}
+
+/// One measurement of a device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceSpeed {
+    /// The device.
+    pub device: DeviceChoice,
+    /// Billions of operations a second on a small convolution.
+    pub gflops: f64,
+}
+
+/// Where a download stands.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Download {
+    /// Verified bytes that are stored here.
+    pub bytes: f64,
+    /// Bytes in all.
+    pub of: f64,
+    /// Bytes that came over the network in this visit.
+    pub fetched: f64,
+    /// Bytes per second of this visit's network part, once known.
+    pub bytes_per_second: Option<f64>,
+    /// Which attempt this is when a range had to be asked for again, else 1.
+    pub attempt: u32,
+}
+
+/// What the page must know of a loaded model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// Its name.
+    pub name: String,
+    /// Width and height it draws best.
+    pub native_size: (u32, u32),
+    /// Guidance it was tuned for.
+    pub guidance: f32,
+    /// Steps it was tuned for.
+    pub steps: u32,
+    /// Prompts to try, best first.
+    pub examples: Vec<String>,
+    /// Every word it knows, lower case; empty when it was trained on a whole language.
+    pub known_words: Vec<String>,
+    /// Bytes of its weights on the device.
+    pub device_bytes: f64,
+    /// Seconds from `load` to here.
+    pub load_seconds: f64,
+}
+
+/// Kinds of failure that the page words or handles differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// The network is away, or the server answered with an error.
+    Network,
+    /// A range's hash is not the manifest's.
+    Corrupt,
+    /// The browser has no more room for the model.
+    Quota,
+    /// The GPU was lost or could not be had.
+    Device,
+    /// An allocation failed.
+    Memory,
+    /// The request cannot be carried out as asked.
+    Request,
+    /// The model's files are wrong.
+    Model,
+    /// Anything else; a defect.
+    Internal,
+}

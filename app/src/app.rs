@@ -1,0 +1,47 @@
+//! The page.
+
+use crate::{
+    components::{Form, Gallery, NoticeBar, Stage},
+    gallery, root_data, session, shortcuts, state,
+};
+use leptos::{mount::mount_to, prelude::*};
+use wasm_bindgen::JsCast as _;
+
+/// Puts the page in the place of `index.html`'s waiting element.
+pub fn mount() {
+    let Some(root) = document().get_element_by_id("app") else {
+        leptos::logging::error!("index.html has no element `app`");
+        return;
+    };
+    root.set_inner_html("");
+    mount_to(root.unchecked_into(), App).forget();
+}
+
+/// The whole page.
+#[component]
+fn App() -> impl IntoView {
+    let page = state::provide_page();
+    let session = session::provide_session(page);
+    root_data::mirror(page);
+    gallery::load(page);
+    let is_dragging = shortcuts::listen(page, session);
+
+    view! {
+        <a class="skip" href="#stage">"Skip to the picture"</a>
+        <header class="masthead">
+            <h1 class="wordmark"><span class="safelight" aria-hidden="true"></span>"Darkroom"</h1>
+            <p class="tagline">"Words develop into pictures, in your own browser, and nothing leaves it"</p>
+        </header>
+        <main>
+            <div class="bench">
+                <Form />
+                <div class="developing">
+                    <NoticeBar />
+                    <Stage />
+                </div>
+            </div>
+            <Gallery />
+        </main>
+        <div class="drop-hint" aria-hidden="true" class:visible=is_dragging>"Drop the picture to start from it"</div>
+    }
+}

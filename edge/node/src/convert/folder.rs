@@ -1,0 +1,84 @@
+//! A model in diffusers' folder layout.
+
+use super::{Conversion, stream};
+use anyhow::{Context as _, Result, bail};
+use diffusion::pipeline::{ModelCard, ModelFiles};
+use serde_json::{Value, json};
+use std::{fs, path::Path};
+
+const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
+const TEXT_WEIGHTS: &str = "model.safetensors";
+
+/// Writes into `out`, which must be new or empty.
+pub fn write(files: &ModelFiles, name: &str, conversion: &mut Conversion, out: &Path) -> Result<()> {
+    if out.exists() && out.read_dir().map_or(true, |mut entries| entries.next().is_some()) {
+        bail!("{} is there already and is not an empty folder", out.display());
+    }
+    for part in ["unet", "vae", "text_encoder", "tokenizer", "scheduler"] {
+        let folder = out.join(part);
+        fs::create_dir_all(&folder).with_context(|| format!("could not create {}", folder.display()))?;
+    }
+    let texts = [
+        ("unet/config.json", files.unet_config.clone()),
+        ("vae/config.json", files.vae_config.clone()),
+        ("text_encoder/config.json", files.text_config.clone()),
+        ("scheduler/scheduler_config.json", files.scheduler_config.clone()),
+        ("tokenizer/vocab.json", files.vocab.clone()),
+        ("tokenizer/merges.txt", files.merges.clone()),
+        ("tokenizer/tokenizer_config.json", pretty(&tokenizer_config(files))?),
+        ("model_index.json", pretty(&model_index(files))?),
+        ("card.json", serde_json::to_string_pretty(&ModelCard { name: name.to_owned(), ..files.card.clone() })?),
+    ];
+    for (file, text) in texts {
+        write_text(&out.join(file), &text)?;
+    }
+    let mut parts = vec![
+        ("unet", WEIGHTS, &files.unet),
+        ("vae", WEIGHTS, &files.vae),
+        ("text_encoder", TEXT_WEIGHTS, &files.text_encoder),
+    ];
+    if let Some((config, component)) = &files.tiny_vae {
+        let folder = out.join("taesd");
+        fs::create_dir_all(&folder).with_context(|| format!("could not create {}", folder.display()))?;
+        write_text(&folder.join("config.json"), config)?;
+        parts.push(("taesd", WEIGHTS, component));
+    }
+    for (part, file, component) in parts {
+        stream::write(&out.join(part).join(file), part, conversion.pieces(component), conversion)?;
+    }
+    Ok(())
+}
+
+fn write_text(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("could not write {}", path.display()))
+}
+
+fn pretty(value: &Value) -> Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+fn tokenizer_config(files: &ModelFiles) -> Value {
+    let text: Value = serde_json::from_str(&files.text_config).unwrap_or_default();
+    json!({
+        "tokenizer_class": "CLIPTokenizer", "do_lower_case": true, "add_prefix_space": false, "errors": "replace",
+        "model_max_length": text["max_position_embeddings"].as_u64().unwrap_or(77),
+        "bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>",
+        "pad_token": files.pad_token,
+    })
+}
+
+fn model_index(files: &ModelFiles) -> Value {
+    let scheduler: Value = serde_json::from_str(&files.scheduler_config).unwrap_or_default();
+    json!({
+        "_class_name": "StableDiffusionPipeline",
+        "scheduler": ["diffusers", scheduler["_class_name"].as_str().unwrap_or("DDIMScheduler")],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+        "safety_checker": [null, null],
+        "feature_extractor": [null, null],
+        "image_encoder": [null, null],
+        "requires_safety_checker": false,
+    })
+}

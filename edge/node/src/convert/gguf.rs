@@ -1,0 +1,82 @@
+//! A whole model in one GGUF.
+
+use super::{Conversion, Piece};
+use anyhow::{Context as _, Result};
+use diffusion::pipeline::{ModelCard, ModelFiles, keys};
+use std::{
+    fs::{self, File},
+    io::BufWriter,
+    path::Path,
+};
+use weights::{Dtype, GgufTensor, GgufValue, GgufWriter};
+
+/// Writes beside `out` and renames at the end, so that `out` is never half a model.
+pub fn write(files: &ModelFiles, name: &str, target: Dtype, conversion: &mut Conversion, out: &Path) -> Result<()> {
+    let mut part = out.as_os_str().to_owned();
+    part.push(".part");
+    let part = Path::new(&part);
+    let written = write_to(files, name, target, conversion, part)
+        .and_then(|()| fs::rename(part, out).context("could not rename the finished file"));
+    if written.is_err() {
+        // What went wrong is reported; whether the unfinished file could be removed changes nothing about it.
+        fs::remove_file(part).ok();
+    }
+    written
+}
+
+fn write_to(files: &ModelFiles, name: &str, target: Dtype, conversion: &mut Conversion, out: &Path) -> Result<()> {
+    let parts = [("unet", &files.unet), ("vae", &files.vae), ("text_encoder", &files.text_encoder)];
+    let pieces: Vec<(String, Piece)> = parts
+        .into_iter()
+        .flat_map(|(part, component)| {
+            conversion.pieces(component).into_iter().map(move |piece| (format!("{part}.{}", piece.name), piece))
+        })
+        .collect();
+    let tensors: Vec<GgufTensor> = pieces
+        .iter()
+        .map(|(name, piece)| GgufTensor { name: name.clone(), dtype: piece.dtype, shape: piece.shape.clone() })
+        .collect();
+    let file = File::create(out).with_context(|| format!("could not create {}", out.display()))?;
+    let mut writer = GgufWriter::new(BufWriter::new(file), &metadata(files, name, target)?, &tensors)?;
+    for (name, piece) in &pieces {
+        writer.push(&conversion.convert(piece, name)?)?;
+    }
+    writer.finish()?;
+    Ok(())
+}
+
+fn metadata(files: &ModelFiles, name: &str, target: Dtype) -> Result<Vec<(String, GgufValue)>> {
+    let ModelFiles { unet_config, vae_config, text_config, scheduler_config, vocab, merges, pad_token, card, .. } =
+        files;
+    let card = serde_json::to_string(&ModelCard { name: name.to_owned(), ..card.clone() })?;
+    let texts = [
+        ("general.architecture", "stable-diffusion"),
+        ("general.name", name),
+        (keys::UNET, unet_config),
+        (keys::VAE, vae_config),
+        (keys::TEXT, text_config),
+        (keys::SCHEDULER, scheduler_config),
+        (keys::VOCAB, vocab),
+        (keys::MERGES, merges),
+        (keys::PAD, pad_token),
+        (keys::CARD, &card),
+    ];
+    let texts = texts.map(|(key, text)| (key.to_owned(), GgufValue::String(text.to_owned())));
+    let mut metadata = texts.to_vec();
+    metadata.push(("general.file_type".to_owned(), GgufValue::U32(file_type(target))));
+    if target.is_block_quantised() {
+        metadata.push(("general.quantization_version".to_owned(), GgufValue::U32(2)));
+    }
+    Ok(metadata)
+}
+
+/// The number of the kind that most tensors have, `LLAMA_FTYPE_*` in
+/// <https://github.com/ggml-org/llama.cpp/blob/master/include/llama.h>.
+const fn file_type(target: Dtype) -> u32 {
+    match target {
+        Dtype::F16 => 1,
+        Dtype::Q4_0 => 2,
+        Dtype::Q8_0 => 7,
+        _ => 0,
+    }
+}

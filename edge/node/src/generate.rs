@@ -1,0 +1,192 @@
+//! `darkroom generate`.
+
+use crate::{
+    device::DeviceKind,
+    init_image, interrupt, latents, model, output,
+    parse::{check_folder, number, png_path, whole},
+    progress::Bar,
+};
+use anyhow::{Context as _, Result};
+use clap::Args;
+use diffusion::{
+    infotext::infotext,
+    pipeline::{Generated, ModelCard, ModelFiles, PipelineRequest},
+};
+use spec::{
+    BatchSize, ClipSkip, GenerateSpec, Guidance, GuidanceRescale, ImageSize, InitImageSpec, NoiseKind, SchedulerKind,
+    Seed, Steps, Strength,
+};
+use std::{
+    fmt::Write as _,
+    fs,
+    hash::{BuildHasher as _, RandomState},
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+const USUAL_SIZE: (u32, u32) = (512, 512);
+
+/// What to draw, and how.
+#[derive(Debug, Args)]
+pub struct Generate {
+    /// Model folder in diffusers' layout, or one GGUF
+    #[arg(long, value_name = "DIR_OR_FILE")]
+    model: PathBuf,
+    /// What to draw
+    #[arg(long)]
+    prompt: String,
+    /// What to keep away from
+    #[arg(long, default_value = "", hide_default_value = true)]
+    negative_prompt: String,
+    /// Denoising steps, 1 to 1000 [default: the model's, else 20]
+    #[arg(long, value_parser = whole::<Steps>, allow_negative_numbers = true)]
+    steps: Option<Steps>,
+    /// Guidance scale, 0 to 50; up to 1 switches guidance off [default: the model's, else 7.5]
+    #[arg(long, value_parser = number::<Guidance>, allow_negative_numbers = true)]
+    guidance: Option<Guidance>,
+    /// Share of guidance rescaling, 0 to 1
+    #[arg(long, value_parser = number::<GuidanceRescale>, allow_negative_numbers = true, default_value = "0")]
+    guidance_rescale: GuidanceRescale,
+    /// ddim, euler, euler-karras, euler-a, dpmpp-2m or dpmpp-2m-karras [default: the model's]
+    #[arg(long)]
+    scheduler: Option<SchedulerKind>,
+    /// Seed of the first picture, the next has the next number [default: random]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Generator of the noise: philox or torch-cpu
+    #[arg(long, default_value = "philox")]
+    noise: NoiseKind,
+    /// Pixels across [default: the model's, else 512]
+    #[arg(long)]
+    width: Option<u32>,
+    /// Pixels down [default: the model's, else 512]
+    #[arg(long)]
+    height: Option<u32>,
+    /// Layer of the text encoder, counted from the last (2 is the last but one)
+    #[arg(long, value_parser = whole::<ClipSkip>, allow_negative_numbers = true, default_value = "1")]
+    clip_skip: ClipSkip,
+    /// Picture to start from: PNG, JPEG or WebP
+    #[arg(long, value_name = "FILE")]
+    init_image: Option<PathBuf>,
+    /// How much of it is repainted, 0 to 1 [default: 0.8]
+    #[arg(long, value_parser = number::<Strength>, allow_negative_numbers = true, requires = "init_image")]
+    strength: Option<Strength>,
+    /// Pictures to draw, 1 to 16; more than one are written as x-0.png, x-1.png, …
+    #[arg(long, value_parser = whole::<BatchSize>, allow_negative_numbers = true, default_value = "1")]
+    batch: BatchSize,
+    /// Safetensors file whose tensor `latents` is the noise to start from, [batch, channels, height/8, width/8]
+    #[arg(long, value_name = "FILE")]
+    latents: Option<PathBuf>,
+    /// Safetensors file for `final_latents` and `image` (0..1, NCHW)
+    #[arg(long, value_name = "FILE")]
+    save_latents: Option<PathBuf>,
+    /// Device to draw on
+    #[arg(long, value_enum, default_value_t = DeviceKind::Cpu)]
+    device: DeviceKind,
+    /// The picture; its parameters are written into it
+    #[arg(long, value_name = "FILE", value_parser = png_path, default_value = "out.png")]
+    out: PathBuf,
+}
+
+impl Generate {
+    /// Draws.
+    pub fn run(self) -> Result<()> {
+        check_folder(&self.out)?;
+        self.save_latents.as_deref().map_or(Ok(()), check_folder)?;
+        let files = ModelFiles::open(&self.model)?;
+        let spec = self.spec(&files.card)?;
+        let init = self.init_image.as_deref().map(|path| init_image::covering(path, spec.size)).transpose()?;
+        let device = self.device.open()?;
+        let mut request = PipelineRequest::from_spec(&spec, init.as_ref().map(|picture| (picture, &device)));
+        if let Some(path) = &self.latents {
+            let noise = latents::read(path, &device)?;
+            if let Some(init) = &mut request.init {
+                let [_, channels, height, width] = noise.dims();
+                let posterior = request.noise.draw([channels, height, width], &device);
+                init.noise = Some([posterior, noise.clone()]);
+            }
+            request.latents = Some(noise);
+        }
+
+        let pipeline = model::load(&files, &self.model, self.device, &device)?;
+        let scheduler = spec.scheduler.unwrap_or_else(|| pipeline.default_scheduler());
+        let cancel = interrupt::token()?;
+        let mut bar = Bar::new();
+        let started = Instant::now();
+        let made = pollster::block_on(pipeline.generate(request, &mut bar, &cancel));
+        bar.clear();
+        let made = made?;
+        let seconds = started.elapsed().as_secs_f64();
+
+        if let Some(path) = &self.save_latents {
+            latents::write(path, &made)?;
+        }
+        let mut report = self.write_pictures(&made, &spec, scheduler, &model::name(&files, &self.model))?;
+        let (steps, width, height) = (spec.steps.get(), spec.size.width(), spec.size.height());
+        writeln!(report, "{}, {steps} steps, {width}x{height}, {seconds:.1} s", scheduler.infotext_name())?;
+        output::print(&report)
+    }
+
+    fn spec(&self, card: &ModelCard) -> Result<GenerateSpec> {
+        let (width, height) = card.native_size.unwrap_or(USUAL_SIZE);
+        let of_card = "the model's own card has a value that cannot be";
+        let steps = card.steps.map(Steps::new).transpose().context(of_card)?;
+        let guidance = card.guidance.map(Guidance::new).transpose().context(of_card)?;
+        Ok(GenerateSpec {
+            prompt: self.prompt.clone(),
+            negative_prompt: self.negative_prompt.clone(),
+            steps: self.steps.or(steps).unwrap_or_default(),
+            guidance: self.guidance.or(guidance).unwrap_or_default(),
+            guidance_rescale: self.guidance_rescale,
+            scheduler: self.scheduler,
+            seed: Seed(self.seed.unwrap_or_else(random_seed)),
+            noise: self.noise,
+            size: ImageSize::new(self.width.unwrap_or(width), self.height.unwrap_or(height))?,
+            clip_skip: self.clip_skip,
+            batch: self.batch,
+            init: self.init_image.as_ref().map(|_| InitImageSpec { strength: self.strength.unwrap_or_default() }),
+        })
+    }
+
+    /// Writes every picture with its own parameters, and says where.
+    fn write_pictures(
+        &self,
+        made: &Generated,
+        spec: &GenerateSpec,
+        scheduler: SchedulerKind,
+        model: &str,
+    ) -> Result<String> {
+        let mut report = String::new();
+        for (index, picture) in made.pictures.iter().enumerate() {
+            let path = if made.pictures.len() == 1 { self.out.clone() } else { numbered(&self.out, index) };
+            let seed = Seed(spec.seed.0.wrapping_add(index as u64));
+            let parameters = infotext(&GenerateSpec { seed, ..spec.clone() }, scheduler, model);
+            fs::write(&path, picture.to_png(&parameters)?)
+                .with_context(|| format!("could not write {}", path.display()))?;
+            writeln!(report, "{} (seed {})", path.display(), seed.0)?;
+        }
+        Ok(report)
+    }
+}
+
+/// `x-0.png` for `x.png`.
+fn numbered(path: &Path, index: usize) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{stem}-{index}.png"))
+}
+
+/// A seed of 32 bits, all that some generators use, from the keys that the system gives every hash map.
+fn random_seed() -> u64 {
+    RandomState::new().hash_one(0) >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_of_a_batch_are_numbered_beside_each_other() {
+        assert_eq!(numbered(Path::new("a/x.png"), 1), Path::new("a/x-1.png"));
+        assert_eq!(numbered(Path::new("x.y.PNG"), 0), Path::new("x.y-0.png"));
+    }
+}

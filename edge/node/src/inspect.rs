@@ -1,0 +1,263 @@
+//! `darkroom inspect`.
+
+use crate::{
+    family::{Conditioning, Family},
+    output,
+};
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use diffusion::pipeline::{Component, ModelCard, ModelFiles, keys};
+use indicatif::DecimalBytes;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs::File,
+    io::{BufReader, Read as _},
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+use weights::{FileReader, Format, GgufFile, GgufValue, SafetensorsFile, TensorInfo, TensorSource as _};
+
+const PNG_MAGIC: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
+/// Most memory that the texts of a PNG may take.
+const PNG_BYTES: usize = 64 << 20;
+/// Most of a metadata value that is shown.
+const SHOWN: usize = 100;
+
+/// What to look into.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// Model folder, GGUF, safetensors, or a PNG with parameters
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is in a folder or a file of weights.
+struct Contents {
+    container: &'static str,
+    conditioning: Conditioning,
+    card: Option<ModelCard>,
+    tensors: Vec<TensorInfo>,
+    /// Tensors in kinds that are not read: name, kind, shape.
+    unsupported: Vec<(String, String, Vec<usize>)>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl Inspect {
+    /// Prints what is in it.
+    pub fn run(self) -> Result<()> {
+        let file = &self.file;
+        let shown = file.display();
+        if !file.exists() {
+            bail!("{shown} does not exist");
+        }
+        if is_png(file) {
+            let text = parameters(file)?
+                .with_context(|| format!("{shown} carries no parameters; it was not drawn here, or was saved anew"))?;
+            return if self.json {
+                output::print_json(&json!({ "parameters": text }))
+            } else {
+                output::print(&format!("{text}\n"))
+            };
+        }
+        let contents = if file.is_dir() {
+            Contents::of_folder(file)?
+        } else {
+            Contents::of_file(file).with_context(|| format!("could not open {shown}"))?
+        };
+        if self.json { output::print_json(&contents.json()) } else { output::print(&contents.text()?) }
+    }
+}
+
+fn is_png(path: &Path) -> bool {
+    let mut start = [0; PNG_MAGIC.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == PNG_MAGIC
+}
+
+/// The text chunk `parameters`, before or behind the pixels, in any of the three ways in which PNG writes text.
+fn parameters(path: &Path) -> Result<Option<String>> {
+    let file = File::open(path).with_context(|| format!("could not read {}", path.display()))?;
+    let decoder = png::Decoder::new_with_limits(BufReader::new(file), png::Limits { bytes: PNG_BYTES });
+    let damaged = || format!("{} is not a whole PNG", path.display());
+    let mut reader = decoder.read_info().with_context(damaged)?;
+    let find = |info: &png::Info<'_>| {
+        let plain = info.uncompressed_latin1_text.iter().filter(|chunk| chunk.keyword == "parameters");
+        let packed = info.compressed_latin1_text.iter().filter(|chunk| chunk.keyword == "parameters");
+        let unicode = info.utf8_text.iter().filter(|chunk| chunk.keyword == "parameters");
+        plain
+            .map(|chunk| chunk.text.clone())
+            .chain(packed.filter_map(|chunk| chunk.get_text().ok()))
+            .chain(unicode.filter_map(|chunk| chunk.get_text().ok()))
+            .next()
+    };
+    if let Some(text) = find(reader.info()) {
+        return Ok(Some(text));
+    }
+    reader.finish().with_context(damaged)?;
+    Ok(find(reader.info()))
+}
+
+impl Contents {
+    fn of_folder(folder: &Path) -> Result<Self> {
+        let files = ModelFiles::from_folder(folder)?;
+        let mut parts = vec![("unet", files.unet), ("vae", files.vae), ("text_encoder", files.text_encoder)];
+        // SDXL has a second one, which the families that are run here do not have.
+        let second = folder.join("text_encoder_2/model.safetensors");
+        if second.is_file() {
+            let source = weights::open_path(&second).with_context(|| format!("could not open {}", second.display()))?;
+            parts.push(("text_encoder_2", Component { source: Rc::from(source), prefix: String::new() }));
+        }
+        if let Some((_, tiny)) = files.tiny_vae {
+            parts.push(("taesd", tiny));
+        }
+        let tensors = parts.iter().flat_map(|(part, component)| {
+            let named = move |info: &TensorInfo| TensorInfo { name: format!("{part}.{}", info.name), ..info.clone() };
+            component.source.tensors().iter().map(named)
+        });
+        Ok(Self {
+            container: "folder",
+            conditioning: Conditioning::of_config(&files.unet_config),
+            tensors: tensors.collect(),
+            card: Some(files.card),
+            unsupported: Vec::new(),
+            metadata: BTreeMap::new(),
+        })
+    }
+
+    fn of_file(path: &Path) -> Result<Self> {
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+            let shards = weights::open_path(path)?;
+            return Ok(Self::of_tensors("sharded safetensors", shards.tensors(), BTreeMap::new()));
+        }
+        let reader = FileReader::open(path)?;
+        match weights::sniff(&reader)? {
+            Format::Safetensors => {
+                let file = SafetensorsFile::open(reader).map_err(weights::WeightsError::from)?;
+                Ok(Self::of_tensors("safetensors", file.tensors(), file.all_metadata().clone()))
+            }
+            Format::Gguf => {
+                let file = GgufFile::open(reader).map_err(weights::WeightsError::from)?;
+                Ok(Self::of_gguf(&file))
+            }
+        }
+    }
+
+    fn of_tensors(container: &'static str, tensors: &[TensorInfo], metadata: BTreeMap<String, String>) -> Self {
+        Self {
+            container,
+            conditioning: Conditioning::of_tensors(tensors),
+            card: None,
+            tensors: tensors.to_vec(),
+            unsupported: Vec::new(),
+            metadata,
+        }
+    }
+
+    fn of_gguf(file: &GgufFile<FileReader>) -> Self {
+        let metadata = file.all_metadata().iter().map(|(key, value)| (key.clone(), shown(value))).collect();
+        let mut contents = Self::of_tensors("GGUF", file.tensors(), metadata);
+        if let Some(config) = file.metadata(keys::UNET) {
+            contents.conditioning = Conditioning::of_config(config);
+        }
+        contents.card = file.metadata(keys::CARD).and_then(|card| serde_json::from_str(card).ok());
+        let unsupported = file.unsupported().iter();
+        contents.unsupported =
+            unsupported.map(|tensor| (tensor.name.clone(), tensor.kind.clone(), tensor.shape.clone())).collect();
+        contents
+    }
+
+    fn family(&self) -> Family {
+        Family::of(self.conditioning, self.card.as_ref())
+    }
+
+    /// Tensors and bytes of each kind, and of all.
+    fn totals(&self) -> (BTreeMap<&'static str, (usize, u64)>, u64, u64) {
+        let mut kinds = BTreeMap::new();
+        for info in &self.tensors {
+            let (count, bytes) = kinds.entry(info.dtype.as_str()).or_insert((0, 0));
+            *count += 1;
+            *bytes += info.bytes;
+        }
+        let elements = self.tensors.iter().map(TensorInfo::elements).sum();
+        let bytes = self.tensors.iter().map(|info| info.bytes).sum();
+        (kinds, elements, bytes)
+    }
+
+    fn json(&self) -> Value {
+        let (kinds, elements, bytes) = self.totals();
+        let kinds: serde_json::Map<_, _> = kinds
+            .into_iter()
+            .map(|(kind, (tensors, bytes))| (kind.to_owned(), json!({ "tensors": tensors, "bytes": bytes })))
+            .collect();
+        let tensors = self.tensors.iter().map(|TensorInfo { name, dtype, shape, bytes, .. }| {
+            json!({ "name": name, "dtype": dtype.as_str(), "shape": shape, "bytes": bytes })
+        });
+        let unsupported =
+            self.unsupported.iter().map(|(name, kind, shape)| json!({ "name": name, "dtype": kind, "shape": shape }));
+        json!({
+            "container": self.container,
+            "family": self.family().as_str(),
+            "cross_attention_dim": self.conditioning.width,
+            "tensors": tensors.collect::<Vec<_>>(),
+            "unsupported": unsupported.collect::<Vec<_>>(),
+            "totals": { "tensors": self.tensors.len(), "elements": elements, "bytes": bytes, "dtypes": kinds },
+            "metadata": self.metadata,
+        })
+    }
+
+    fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        writeln!(text, "container  {}", self.container)?;
+        write!(text, "family     {}", self.family().as_str())?;
+        match self.conditioning.width {
+            Some(width) => writeln!(text, " (cross_attention_dim {width})")?,
+            None => writeln!(text)?,
+        }
+        // Shapes are in the list of tensors already.
+        for (key, value) in self.metadata.iter().filter(|(key, _)| !key.contains(".orig_shape.")) {
+            writeln!(text, "metadata   {key} = {value}")?;
+        }
+        writeln!(text)?;
+        let width = self.tensors.iter().map(|info| info.name.len()).max().unwrap_or(0);
+        for TensorInfo { name, dtype, shape, bytes, .. } in &self.tensors {
+            let shape = format!("{shape:?}");
+            writeln!(text, "{name:width$}  {:5} {shape:22} {bytes:>12}", dtype.as_str())?;
+        }
+        for (name, kind, shape) in &self.unsupported {
+            writeln!(text, "{name:width$}  {kind:5} {shape:?} cannot be read")?;
+        }
+        let (kinds, elements, bytes) = self.totals();
+        writeln!(text, "\ntotal      {} tensors, {elements} elements, {}", self.tensors.len(), DecimalBytes(bytes))?;
+        for (kind, (count, bytes)) in kinds {
+            writeln!(text, "{kind:10} {count} tensors, {}", DecimalBytes(bytes))?;
+        }
+        Ok(text)
+    }
+}
+
+/// A value on one line, cut where it is long.
+fn shown(value: &GgufValue) -> String {
+    match value {
+        GgufValue::U32(value) => value.to_string(),
+        GgufValue::I32(value) => value.to_string(),
+        GgufValue::U64(value) => value.to_string(),
+        GgufValue::I64(value) => value.to_string(),
+        GgufValue::F32(value) => value.to_string(),
+        GgufValue::F64(value) => value.to_string(),
+        GgufValue::Bool(value) => value.to_string(),
+        GgufValue::String(text) => {
+            let line = text.escape_debug().to_string();
+            match line.char_indices().nth(SHOWN) {
+                Some((end, _)) => format!("{}… ({} bytes)", &line[..end], text.len()),
+                None => line,
+            }
+        }
+        GgufValue::I32Array(list) => format!("{list:?}"),
+        GgufValue::StringArray(list) => format!("a list of {} texts", list.len()),
+        GgufValue::Skipped { elements } => format!("a list of {elements}"),
+    }
+}

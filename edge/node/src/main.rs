@@ -1,0 +1,82 @@
+//! `darkroom`: Stable Diffusion on the command line, and where the server will live.
+//!
+//! One file for each command. What a user may set is parsed into the types of the crate `spec` at once, so that a command
+//! sees no invalid value; every failure is one sentence on standard error and exit code 1, and Ctrl-C is exit code 130.
+
+mod convert;
+mod demo_score;
+mod device;
+mod family;
+mod generate;
+mod init_image;
+mod inspect;
+mod interrupt;
+mod judge;
+mod latents;
+mod model;
+mod output;
+mod parse;
+mod progress;
+mod train;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use diffusion::pipeline::GenerateError;
+use std::process::ExitCode;
+
+/// Stable Diffusion on burn.
+#[derive(Debug, Parser)]
+#[command(name = "darkroom", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Draw pictures
+    Generate(Box<generate::Generate>),
+    /// List what is in a model, or the parameters of a picture
+    Inspect(inspect::Inspect),
+    /// Store a model in another container and kind
+    Convert(convert::Convert),
+    /// Train a model
+    #[command(subcommand)]
+    Train(train::Train),
+    /// Draw what the demo model was never trained on, and judge it
+    DemoScore(demo_score::DemoScore),
+    /// Say what is in one of the demo model's pictures
+    Judge(judge::JudgePicture),
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Nothing is left to say where even this cannot be printed.
+            error.print().ok();
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("darkroom: {error:#}");
+            match error.downcast_ref() {
+                Some(GenerateError::Cancelled) => ExitCode::from(interrupt::EXIT_CODE),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    match arguments.command {
+        Command::Generate(generate) => generate.run(),
+        Command::Inspect(inspect) => inspect.run(),
+        Command::Convert(convert) => convert.run(),
+        Command::Train(train) => train.run(),
+        Command::DemoScore(score) => score.run(),
+        Command::Judge(judge) => judge.run(),
+    }
+}

@@ -1,0 +1,321 @@
+//! Where a module's parameters come from: a checkpoint, or an initialiser when a model is trained from nothing.
+//!
+//! One constructor per module serves both, so a trained model's tensor names are the ones that are read back. Every problem of
+//! a checkpoint is collected and reported at once, since a wrong file has rarely one wrong tensor.
+
+use crate::noise::Philox;
+use burn::{
+    module::{Param, ParamId},
+    tensor::{
+        Device, Tensor, TensorData,
+        quantization::{QuantMode, QuantScheme, QuantStore, QuantValue, ScaleDtype},
+    },
+};
+use half::f16;
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    fmt::{self, Write as _},
+};
+use thiserror::Error;
+use weights::{Dtype, RawTensor, TensorSource, WeightsError};
+
+/// A checkpoint that does not fit the model.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// Tensors are missing, surplus or misshapen.
+    #[error("the weights do not fit the configuration: {}", list(.0))]
+    Mismatch(Vec<Problem>),
+    /// The file could not be read.
+    #[error("could not read the weights")]
+    Read(#[from] WeightsError),
+}
+
+fn list(problems: &[Problem]) -> String {
+    const SHOWN: usize = 12;
+    let mut text = problems.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    if problems.len() > SHOWN {
+        let _ = write!(text, "; and {} more", problems.len() - SHOWN);
+    }
+    text
+}
+
+/// One thing that is wrong with a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The model has a parameter that the file lacks.
+    Missing {
+        /// Its name.
+        name: String,
+        /// The shape it must have.
+        expected: Vec<usize>,
+    },
+    /// The file's tensor has another shape.
+    Misshapen {
+        /// Its name.
+        name: String,
+        /// The shape it must have.
+        expected: Vec<usize>,
+        /// The shape in the file.
+        found: Vec<usize>,
+    },
+    /// The file has a tensor that the model does not use.
+    Surplus {
+        /// Its name.
+        name: String,
+        /// The shape in the file.
+        found: Vec<usize>,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { name, expected } => write!(f, "`{name}` is missing (expected {expected:?})"),
+            Self::Misshapen { name, expected, found } => {
+                write!(f, "`{name}` is {found:?}, expected {expected:?}")
+            }
+            Self::Surplus { name, found } => write!(f, "`{name}` {found:?} is not part of this model"),
+        }
+    }
+}
+
+/// How a parameter starts when no checkpoint is read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// All zeros.
+    Zeros,
+    /// All ones.
+    Ones,
+    /// Normal with this standard deviation.
+    Normal(f32),
+    /// Uniform in ± 1 / sqrt(fan in), `PyTorch`'s default for linear and convolution layers.
+    FanIn(usize),
+}
+
+enum Origin<'a> {
+    Checkpoint(&'a dyn TensorSource),
+    Random(RefCell<Philox>),
+}
+
+/// What all builders of one model share.
+pub struct BuilderRoot<'a> {
+    origin: Origin<'a>,
+    device: Device,
+    keep_quantised: bool,
+    used: RefCell<BTreeSet<String>>,
+    problems: RefCell<Vec<Problem>>,
+    failure: RefCell<Option<WeightsError>>,
+    bytes: Cell<u64>,
+    names: RefCell<Vec<(ParamId, String)>>,
+}
+
+impl<'a> BuilderRoot<'a> {
+    /// Reads parameters from a checkpoint onto `device`; with `keep_quantised`, matrices stay packed there.
+    pub fn from_checkpoint(source: &'a dyn TensorSource, device: &Device, keep_quantised: bool) -> Self {
+        Self::new(Origin::Checkpoint(source), device, keep_quantised)
+    }
+
+    /// Draws parameters from the initialisers, the same for the same seed on every device.
+    pub fn random(seed: u64, device: &Device) -> Self {
+        Self::new(Origin::Random(RefCell::new(Philox::new(seed))), device, false)
+    }
+
+    fn new(origin: Origin<'a>, device: &Device, keep_quantised: bool) -> Self {
+        Self {
+            origin,
+            device: device.clone(),
+            keep_quantised,
+            used: RefCell::default(),
+            problems: RefCell::default(),
+            failure: RefCell::default(),
+            bytes: Cell::new(0),
+            names: RefCell::default(),
+        }
+    }
+
+    /// The builder of the model's root, whose tensors start with `prefix` (`unet`, or empty).
+    pub fn root(&'a self, prefix: &str) -> Builder<'a> {
+        Builder { shared: self, prefix: prefix.to_owned() }
+    }
+
+    /// Ends loading: everything under `prefix` must have been used, and nothing been wrong.
+    ///
+    /// # Errors
+    /// [`LoadError`] with every problem found.
+    pub fn finish(&self, prefix: &str) -> Result<(), LoadError> {
+        if let Some(error) = self.failure.borrow_mut().take() {
+            return Err(LoadError::Read(error));
+        }
+        let mut problems = self.problems.borrow_mut();
+        if let Origin::Checkpoint(source) = &self.origin {
+            let used = self.used.borrow();
+            let inside =
+                |name: &str| prefix.is_empty() || name.strip_prefix(prefix).is_some_and(|r| r.starts_with('.'));
+            problems.extend(
+                source
+                    .tensors()
+                    .iter()
+                    .filter(|info| inside(&info.name) && !used.contains(&info.name) && !is_known_buffer(&info.name))
+                    .map(|info| Problem::Surplus { name: info.name.clone(), found: info.shape.clone() }),
+            );
+        }
+        if problems.is_empty() { Ok(()) } else { Err(LoadError::Mismatch(problems.split_off(0))) }
+    }
+
+    /// The checkpoint's name of every parameter that was handed out, for a trainer that writes them back.
+    pub fn names(&self) -> Vec<(ParamId, String)> {
+        self.names.borrow().clone()
+    }
+
+    /// Bytes of the parameters as they lie on the device.
+    pub fn device_bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+}
+
+/// Buffers that older exporters wrote beside the parameters.
+fn is_known_buffer(name: &str) -> bool {
+    name.ends_with("position_ids")
+}
+
+/// Hands out the parameters below one name.
+#[derive(Clone)]
+pub struct Builder<'a> {
+    shared: &'a BuilderRoot<'a>,
+    prefix: String,
+}
+
+impl Builder<'_> {
+    /// The builder of a part.
+    #[must_use]
+    pub fn pp(&self, name: impl fmt::Display) -> Self {
+        Self { shared: self.shared, prefix: self.name(&name.to_string()) }
+    }
+
+    /// The builder of the first part that the checkpoint has, or of the first name when it has none.
+    ///
+    /// Exporters renamed some parts over the years; what is written is always the first name.
+    #[must_use]
+    pub fn pp_any(&self, names: &[&str]) -> Self {
+        let found = names.iter().find(|name| self.has(name));
+        self.pp(found.or(names.first()).copied().unwrap_or_default())
+    }
+
+    /// Whether the checkpoint has anything below `name`.
+    pub fn has(&self, name: &str) -> bool {
+        match &self.shared.origin {
+            Origin::Checkpoint(source) => {
+                let prefix = format!("{}.", self.name(name));
+                source.tensors().iter().any(|info| info.name.starts_with(&prefix))
+            }
+            Origin::Random(_) => false,
+        }
+    }
+
+    /// The device that parameters are put on.
+    pub fn device(&self) -> &Device {
+        &self.shared.device
+    }
+
+    fn name(&self, name: &str) -> String {
+        if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) }
+    }
+
+    /// One parameter.
+    ///
+    /// A tensor that is missing or misshapen is noted for [`BuilderRoot::finish`], and an empty one stands in for it.
+    pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D], init: Init) -> Param<Tensor<D>> {
+        // Identities follow from names, so that an optimiser's saved state finds its parameters after a restart.
+        let id = ParamId::from(fnv(&self.name(name)));
+        self.shared.names.borrow_mut().push((id, self.name(name)));
+        match &self.shared.origin {
+            Origin::Random(random) => {
+                let values = initial(&mut random.borrow_mut(), shape.iter().product(), init);
+                self.count(values.len() as u64 * 4);
+                Param::initialized(id, Tensor::from_data(TensorData::new(values, shape), self.device()))
+            }
+            Origin::Checkpoint(source) => {
+                let tensor = self
+                    .read(*source, name, &shape)
+                    .map_or_else(|| Tensor::zeros([1; D], self.device()), |raw| self.upload(&raw, shape));
+                Param::initialized(id, tensor)
+            }
+        }
+    }
+
+    fn read(&self, source: &dyn TensorSource, name: &str, shape: &[usize]) -> Option<RawTensor> {
+        let name = self.name(name);
+        let Some(info) = source.info(&name) else {
+            self.problem(Problem::Missing { name, expected: shape.to_vec() });
+            return None;
+        };
+        let same_matrix = is_pointwise_of(&info.shape, shape);
+        if info.shape != shape && !same_matrix {
+            let found = info.shape.clone();
+            self.shared.used.borrow_mut().insert(name.clone());
+            self.problem(Problem::Misshapen { name, expected: shape.to_vec(), found });
+            return None;
+        }
+        let raw = source.read(&name);
+        self.shared.used.borrow_mut().insert(name);
+        raw.map_err(|error| self.shared.failure.borrow_mut().get_or_insert(error).to_string()).ok()
+    }
+
+    fn problem(&self, problem: Problem) {
+        self.shared.problems.borrow_mut().push(problem);
+    }
+
+    fn upload<const D: usize>(&self, raw: &RawTensor, shape: [usize; D]) -> Tensor<D> {
+        if self.shared.keep_quantised && D == 2 && raw.dtype == Dtype::Q8_0 && shape[1].is_multiple_of(32) {
+            self.count(raw.bytes.len() as u64 / 34 * 36);
+            return packed_q8(raw, shape, self.device());
+        }
+        let values = raw.to_f32();
+        self.count(values.len() as u64 * 4);
+        Tensor::from_data(TensorData::new(values, shape), self.device())
+    }
+
+    fn count(&self, bytes: u64) {
+        self.shared.bytes.set(self.shared.bytes.get() + bytes);
+    }
+}
+
+/// A linear layer stored as a 1 x 1 convolution, or the other way round.
+fn is_pointwise_of(found: &[usize], expected: &[usize]) -> bool {
+    let trimmed = |shape: &[usize]| {
+        let ones = shape.iter().rev().take_while(|&&side| side == 1).count();
+        shape[..shape.len() - ones.min(2)].to_vec()
+    };
+    found.len() != expected.len() && found.len().max(expected.len()) == 4 && trimmed(found) == trimmed(expected)
+}
+
+/// GGUF's `Q8_0` blocks (f16 scale, 32 bytes) as burn's packed tensor: the same integers, the scale widened to f32.
+fn packed_q8<const D: usize>(raw: &RawTensor, shape: [usize; D], device: &Device) -> Tensor<D> {
+    let blocks = raw.bytes.chunks_exact(34);
+    let scales: Vec<f32> = blocks.clone().map(|block| f16::from_le_bytes([block[0], block[1]]).to_f32()).collect();
+    let values: Vec<i8> = blocks.flat_map(|block| block[2..].iter().map(|&byte| byte as i8)).collect();
+    let scheme = QuantScheme::default()
+        .with_mode(QuantMode::Symmetric)
+        .with_value(QuantValue::Q8S)
+        .with_store(QuantStore::PackedU32(0))
+        .per_block([32], ScaleDtype::F32);
+    Tensor::from_data(TensorData::quantized(values, shape, scheme, &scales, None), device)
+}
+
+/// FNV-1a, 64 bits.
+fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+}
+
+fn initial(random: &mut Philox, count: usize, init: Init) -> Vec<f32> {
+    match init {
+        Init::Zeros => vec![0.0; count],
+        Init::Ones => vec![1.0; count],
+        Init::Normal(deviation) => random.normal(count).into_iter().map(|value| value * deviation).collect(),
+        Init::FanIn(fan_in) => {
+            let bound = 1.0 / (fan_in.max(1) as f32).sqrt();
+            random.uniform(count).into_iter().map(|value| (value * 2.0 - 1.0) * bound).collect()
+        }
+    }
+}

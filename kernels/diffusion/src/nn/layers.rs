@@ -1,0 +1,275 @@
+//! Linear, convolution, embedding and norms.
+
+use super::{Builder, Init};
+use burn::{
+    module::{Module, Param},
+    tensor::{
+        Int, Tensor, activation,
+        module::{conv2d, embedding, interpolate},
+        ops::{ConvOptions, InterpolateMode, InterpolateOptions},
+    },
+};
+
+/// `Y = X Wᵀ + b` with `W` as checkpoints store it.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[out, in]`, possibly packed.
+    pub weight: Param<Tensor<2>>,
+    /// `[out]`.
+    pub bias: Option<Param<Tensor<1>>>,
+}
+
+impl Linear {
+    /// With a bias.
+    pub fn new(builder: &Builder<'_>, input: usize, output: usize) -> Self {
+        let bias = builder.tensor("bias", [output], Init::FanIn(input));
+        Self { bias: Some(bias), ..Self::without_bias(builder, input, output) }
+    }
+
+    /// Without a bias.
+    pub fn without_bias(builder: &Builder<'_>, input: usize, output: usize) -> Self {
+        Self { weight: builder.tensor("weight", [output, input], Init::FanIn(input)), bias: None }
+    }
+
+    /// # Shapes
+    ///
+    /// - input: `[batch, tokens, in]`
+    /// - output: `[batch, tokens, out]`
+    pub fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+        let [batch, tokens, width] = input.dims();
+        let output = self.forward_rows(input.reshape([batch * tokens, width]));
+        let [_, out] = output.dims();
+        output.reshape([batch, tokens, out])
+    }
+
+    /// # Shapes
+    ///
+    /// - input: `[rows, in]`
+    /// - output: `[rows, out]`
+    pub fn forward_rows(&self, input: Tensor<2>) -> Tensor<2> {
+        let output = input.matmul(self.weight.val().transpose());
+        match &self.bias {
+            Some(bias) => output + bias.val().unsqueeze(),
+            None => output,
+        }
+    }
+}
+
+/// Kernel, stride and padding of a convolution.
+#[derive(Debug, Clone, Copy)]
+pub struct Conv2dShape {
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Step between outputs.
+    pub stride: usize,
+    /// Zeros around the input.
+    pub padding: usize,
+}
+
+impl Conv2dShape {
+    /// 3 x 3 that keeps the size.
+    pub const SAME3: Self = Self { kernel: 3, stride: 1, padding: 1 };
+    /// 3 x 3 that halves the size.
+    pub const DOWN3: Self = Self { kernel: 3, stride: 2, padding: 1 };
+    /// 1 x 1.
+    pub const POINT: Self = Self { kernel: 1, stride: 1, padding: 0 };
+}
+
+/// Two-dimensional convolution.
+#[derive(Module, Debug)]
+pub struct Conv2d {
+    /// `[out, in, kernel, kernel]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[out]`.
+    pub bias: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    stride: usize,
+    #[module(skip)]
+    padding: usize,
+}
+
+impl Conv2d {
+    /// With a bias.
+    pub fn new(builder: &Builder<'_>, input: usize, output: usize, shape: Conv2dShape) -> Self {
+        let bias = builder.tensor("bias", [output], Init::FanIn(input * shape.kernel * shape.kernel));
+        Self { bias: Some(bias), ..Self::without_bias(builder, input, output, shape) }
+    }
+
+    /// Without a bias.
+    pub fn without_bias(builder: &Builder<'_>, input: usize, output: usize, shape: Conv2dShape) -> Self {
+        let Conv2dShape { kernel, stride, padding } = shape;
+        let weight = builder.tensor("weight", [output, input, kernel, kernel], Init::FanIn(input * kernel * kernel));
+        Self { weight, bias: None, stride, padding }
+    }
+
+    /// # Shapes
+    ///
+    /// - input: `[batch, in, height, width]`
+    /// - output: `[batch, out, height', width']`
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
+        let (weight, bias) = (self.weight.val(), self.bias.as_ref().map(Param::val));
+        let [_, _, kernel, _] = weight.dims();
+        if weight.is_require_grad() && (kernel, self.stride, self.padding) == (3, 1, 1) {
+            return train_conv3x3(input, weight, bias);
+        }
+        conv2d(input, weight, bias, options)
+    }
+}
+
+/// A 3 x 3 convolution whose weight's gradient is one matrix product.
+///
+/// The framework computes that gradient as a convolution with a kernel as large as the picture, once for each input channel,
+/// which costs more than everything else in a training step on a CPU. Here the weight's path is a product with the unfolded
+/// input, outside the graph, and the input's path is the ordinary convolution with a constant weight; the value is the latter's.
+fn train_conv3x3(input: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
+    let [batch, channels, height, width] = input.dims();
+    let [out, ..] = weight.dims();
+    let output = conv2d(input.clone(), weight.clone().detach(), bias, ConvOptions::new([1, 1], [1, 1], [1, 1], 1));
+
+    let padded = input.detach().swap_dims(0, 1).pad((1, 1, 1, 1), 0.0);
+    let shifted = (0..9)
+        .map(|place| {
+            let (row, column) = (place / 3, place % 3);
+            padded.clone().slice([0..channels, 0..batch, row..row + height, column..column + width])
+        })
+        .collect();
+    // `[9 * in, batch * height * width]`, the kernel's place slowest, so the weight is brought into that order.
+    let unfolded = Tensor::cat(shifted, 0).reshape([9 * channels, batch * height * width]);
+    let rows = weight.permute([0, 2, 3, 1]).reshape([out, 9 * channels]);
+    let product = rows.matmul(unfolded);
+    let product = product.reshape([out, batch, height, width]).swap_dims(0, 1);
+    output + (product.clone() - product.detach())
+}
+
+/// `Y = groupnorm(X) * γ + β` over groups of channels (Wu and He, 2018).
+#[derive(Module, Debug)]
+pub struct GroupNorm {
+    /// γ, `[channels]`.
+    pub weight: Param<Tensor<1>>,
+    /// β, `[channels]`.
+    pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    groups: usize,
+    #[module(skip)]
+    epsilon: f64,
+}
+
+impl GroupNorm {
+    /// `channels` must be divisible by `groups`; configurations are checked for that when they are read.
+    pub fn new(builder: &Builder<'_>, groups: usize, channels: usize, epsilon: f64) -> Self {
+        Self {
+            weight: builder.tensor("weight", [channels], Init::Ones),
+            bias: builder.tensor("bias", [channels], Init::Zeros),
+            groups,
+            epsilon,
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - input, output: `[batch, channels, height, width]`
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let [batch, channels, height, width] = input.dims();
+        let grouped = input.reshape([batch, self.groups, channels / self.groups * height * width]);
+        let centred = grouped.clone() - grouped.mean_dim(2);
+        let variance = centred.clone().square().mean_dim(2);
+        let scale = (variance + self.epsilon).sqrt().recip();
+        // The statistics' scale joins γ first, so that the large tensor is multiplied once and not twice.
+        let per_group = channels / self.groups;
+        let weight = self.weight.val().reshape([1, self.groups, per_group]) * scale;
+        let centred = centred.reshape([batch, channels, height * width]);
+        let output = centred * weight.reshape([batch, channels, 1]) + self.bias.val().reshape([1, channels, 1]);
+        output.reshape([batch, channels, height, width])
+    }
+}
+
+/// `Y = layernorm(X) * γ + β` over the last axis (Ba et al., 2016).
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// γ, `[width]`.
+    pub weight: Param<Tensor<1>>,
+    /// β, `[width]`.
+    pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    /// A norm over `width` values.
+    pub fn new(builder: &Builder<'_>, width: usize, epsilon: f64) -> Self {
+        Self {
+            weight: builder.tensor("weight", [width], Init::Ones),
+            bias: builder.tensor("bias", [width], Init::Zeros),
+            epsilon,
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - input, output: `[batch, tokens, width]`
+    pub fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+        let centred = input.clone() - input.mean_dim(2);
+        let variance = centred.clone().square().mean_dim(2);
+        let normed = centred * (variance + self.epsilon).sqrt().recip();
+        normed * self.weight.val().unsqueeze() + self.bias.val().unsqueeze()
+    }
+}
+
+/// A table of vectors.
+#[derive(Module, Debug)]
+pub struct Embedding {
+    /// `[entries, width]`.
+    pub weight: Param<Tensor<2>>,
+}
+
+impl Embedding {
+    /// A table of `entries` rows.
+    pub fn new(builder: &Builder<'_>, entries: usize, width: usize) -> Self {
+        Self { weight: builder.tensor("weight", [entries, width], Init::Normal(0.02)) }
+    }
+
+    /// # Shapes
+    ///
+    /// - ids: `[batch, tokens]`
+    /// - output: `[batch, tokens, width]`
+    pub fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        embedding(self.weight.val(), ids)
+    }
+}
+
+/// What stands between two layers of a text encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x σ(1.702 x)`.
+    QuickGelu,
+    /// The exact Gaussian error linear unit.
+    Gelu,
+}
+
+impl Activation {
+    /// Applies it to every value.
+    pub fn forward<const D: usize>(self, input: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::QuickGelu => quick_gelu(input),
+            Self::Gelu => activation::gelu(input),
+        }
+    }
+}
+
+/// `x σ(1.702 x)`, OpenAI's approximation in CLIP.
+pub fn quick_gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+    input.clone() * activation::sigmoid(input * 1.702)
+}
+
+/// Doubles height and width by repeating pixels.
+///
+/// # Shapes
+///
+/// - input: `[batch, channels, height, width]`
+/// - output: `[batch, channels, 2 height, 2 width]`
+pub fn upsample_nearest(input: Tensor<4>) -> Tensor<4> {
+    let [_, _, height, width] = input.dims();
+    let options = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([height * 2, width * 2]);
+    interpolate(input, options)
+}

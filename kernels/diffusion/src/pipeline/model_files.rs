@@ -1,0 +1,244 @@
+//! The parts of a model, wherever they lie.
+
+use crate::config::ConfigError;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use weights::{TensorSource, WeightsError};
+
+/// A model whose files cannot be gathered.
+#[derive(Debug, Error)]
+pub enum ModelFilesError {
+    /// A file that every model of the family has is not there.
+    #[error(
+        "`{0}` is missing; a model folder has model_index.json and the folders unet, vae, text_encoder, tokenizer and scheduler"
+    )]
+    Missing(String),
+    /// A file could not be read.
+    #[error("could not read `{file}`")]
+    Io {
+        /// The file.
+        file: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A weights file is not usable.
+    #[error("could not open the weights in `{file}`")]
+    Weights {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        #[source]
+        source: WeightsError,
+    },
+    /// A GGUF that lacks what a whole model needs.
+    #[error(
+        "the file has no `{0}` in its metadata, so it is not a whole model; convert a model folder with `darkroom convert`"
+    )]
+    Metadata(&'static str),
+    /// A configuration is not usable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// The weights of one part, and the prefix of its tensors' names.
+pub struct Component {
+    /// Where the tensors are.
+    pub source: std::rc::Rc<dyn TensorSource>,
+    /// What their names start with; empty for a file of its own.
+    pub prefix: String,
+}
+
+/// What a model says of itself; every field has a default, since only our own models carry one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ModelCard {
+    /// Its name.
+    pub name: String,
+    /// Width and height it draws best.
+    pub native_size: Option<(u32, u32)>,
+    /// Guidance it was tuned for.
+    pub guidance: Option<f32>,
+    /// Steps it was tuned for.
+    pub steps: Option<u32>,
+    /// Prompts to try.
+    pub examples: Vec<String>,
+    /// Every word it knows; empty for a model of a whole language.
+    pub known_words: Vec<String>,
+}
+
+/// Everything that a pipeline is built from.
+pub struct ModelFiles {
+    /// `unet/config.json`.
+    pub unet_config: String,
+    /// `vae/config.json`.
+    pub vae_config: String,
+    /// `text_encoder/config.json`.
+    pub text_config: String,
+    /// `scheduler/scheduler_config.json`.
+    pub scheduler_config: String,
+    /// `tokenizer/vocab.json`.
+    pub vocab: String,
+    /// `tokenizer/merges.txt`.
+    pub merges: String,
+    /// The token that fills the context.
+    pub pad_token: String,
+    /// The denoiser's weights.
+    pub unet: Component,
+    /// The autoencoder's weights.
+    pub vae: Component,
+    /// The text encoder's weights.
+    pub text_encoder: Component,
+    /// A small autoencoder for previews, with its configuration.
+    pub tiny_vae: Option<(String, Component)>,
+    /// What the model says of itself.
+    pub card: ModelCard,
+}
+
+/// Metadata keys under which a GGUF carries what a folder has in files of their own.
+pub mod keys {
+    /// `unet/config.json`.
+    pub const UNET: &str = "diffusers.unet.config";
+    /// `vae/config.json`.
+    pub const VAE: &str = "diffusers.vae.config";
+    /// `text_encoder/config.json`.
+    pub const TEXT: &str = "diffusers.text_encoder.config";
+    /// `scheduler/scheduler_config.json`.
+    pub const SCHEDULER: &str = "diffusers.scheduler.config";
+    /// `tokenizer/vocab.json`.
+    pub const VOCAB: &str = "diffusers.tokenizer.vocab";
+    /// `tokenizer/merges.txt`.
+    pub const MERGES: &str = "diffusers.tokenizer.merges";
+    /// The token that fills the context.
+    pub const PAD: &str = "diffusers.tokenizer.pad_token";
+    /// What the model says of itself, as JSON.
+    pub const CARD: &str = "darkroom.card";
+}
+
+impl ModelFiles {
+    /// A whole model in one GGUF, as `darkroom convert` writes it: diffusers' tensor names below `unet.`, `vae.` and
+    /// `text_encoder.`, the configurations as metadata.
+    ///
+    /// # Errors
+    /// [`ModelFilesError::Metadata`] naming what the file lacks.
+    pub fn from_gguf(source: &std::rc::Rc<dyn TensorSource>) -> Result<Self, ModelFilesError> {
+        let get = |key: &'static str| source.metadata(key).map(str::to_owned).ok_or(ModelFilesError::Metadata(key));
+        let part = |prefix: &str| Component { source: source.clone(), prefix: prefix.to_owned() };
+        let card = source
+            .metadata(keys::CARD)
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|source| ConfigError::Json { part: "card", source })?
+            .unwrap_or_default();
+        Ok(Self {
+            unet_config: get(keys::UNET)?,
+            vae_config: get(keys::VAE)?,
+            text_config: get(keys::TEXT)?,
+            scheduler_config: get(keys::SCHEDULER)?,
+            vocab: get(keys::VOCAB)?,
+            merges: get(keys::MERGES)?,
+            pad_token: get(keys::PAD)?,
+            unet: part("unet"),
+            vae: part("vae"),
+            text_encoder: part("text_encoder"),
+            tiny_vae: None,
+            card,
+        })
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod folder {
+    use super::{Component, ModelCard, ModelFiles, ModelFilesError};
+    use crate::config::ConfigError;
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+        rc::Rc,
+    };
+
+    fn text(folder: &Path, name: &str) -> Result<String, ModelFilesError> {
+        let path = folder.join(name);
+        if !path.is_file() {
+            return Err(ModelFilesError::Missing(path.display().to_string()));
+        }
+        fs::read_to_string(&path).map_err(|source| ModelFilesError::Io { file: path.display().to_string(), source })
+    }
+
+    /// The one weights file of a part: whole before sharded, full precision before a variant, safetensors before a pickle
+    /// (which is opened only to be refused with a reason).
+    fn weights_file(folder: &Path) -> Result<PathBuf, ModelFilesError> {
+        let stems = ["diffusion_pytorch_model", "model"];
+        let endings =
+            ["safetensors", "safetensors.index.json", "fp16.safetensors", "fp16.safetensors.index.json", "gguf", "bin"];
+        endings
+            .iter()
+            .flat_map(|ending| stems.map(|stem| folder.join(format!("{stem}.{ending}"))))
+            .chain([folder.join("pytorch_model.bin")])
+            .find(|path| path.is_file())
+            .ok_or_else(|| {
+                ModelFilesError::Missing(folder.join("diffusion_pytorch_model.safetensors").display().to_string())
+            })
+    }
+
+    fn component(folder: &Path) -> Result<Component, ModelFilesError> {
+        let path = weights_file(folder)?;
+        let source = weights::open_path(&path)
+            .map_err(|source| ModelFilesError::Weights { file: path.display().to_string(), source })?;
+        Ok(Component { source: Rc::from(source), prefix: String::new() })
+    }
+
+    impl ModelFiles {
+        /// A model in diffusers' folder layout, or in one GGUF.
+        ///
+        /// # Errors
+        /// [`ModelFilesError`] naming the file.
+        pub fn open(path: &Path) -> Result<Self, ModelFilesError> {
+            if path.is_dir() {
+                return Self::from_folder(path);
+            }
+            let file = path.display().to_string();
+            if !path.exists() {
+                return Err(ModelFilesError::Missing(file));
+            }
+            let source = weights::open_path(path).map_err(|source| ModelFilesError::Weights { file, source })?;
+            Self::from_gguf(&Rc::from(source))
+        }
+
+        /// A model in diffusers' folder layout.
+        ///
+        /// # Errors
+        /// [`ModelFilesError`] naming the file.
+        pub fn from_folder(folder: &Path) -> Result<Self, ModelFilesError> {
+            let tokenizer = text(folder, "tokenizer/tokenizer_config.json").unwrap_or_default();
+            let special = text(folder, "tokenizer/special_tokens_map.json").unwrap_or_default();
+            let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let card = match text(folder, "card.json") {
+                Ok(card) => serde_json::from_str(&card).map_err(|source| ConfigError::Json { part: "card", source })?,
+                Err(_) => ModelCard { name, ..ModelCard::default() },
+            };
+            let tiny = folder.join("taesd");
+            Ok(Self {
+                unet_config: text(folder, "unet/config.json")?,
+                vae_config: text(folder, "vae/config.json")?,
+                text_config: text(folder, "text_encoder/config.json")?,
+                scheduler_config: text(folder, "scheduler/scheduler_config.json")?,
+                vocab: text(folder, "tokenizer/vocab.json")?,
+                merges: text(folder, "tokenizer/merges.txt")?,
+                pad_token: pad_token(&tokenizer).or_else(|| pad_token(&special)).unwrap_or("<|endoftext|>".to_owned()),
+                unet: component(&folder.join("unet"))?,
+                vae: component(&folder.join("vae"))?,
+                text_encoder: component(&folder.join("text_encoder"))?,
+                tiny_vae: if tiny.is_dir() { Some((text(&tiny, "config.json")?, component(&tiny)?)) } else { None },
+                card,
+            })
+        }
+    }
+
+    /// A plain string, or an object with `content`.
+    fn pad_token(json: &str) -> Option<String> {
+        let value: serde_json::Value = serde_json::from_str(json).ok()?;
+        let token = value.get("pad_token")?;
+        token.as_str().or_else(|| token.get("content")?.as_str()).map(str::to_owned)
+    }
+}

@@ -1,0 +1,68 @@
+//! What a run is given.
+
+use crate::{noise::Noise, picture::Picture};
+use burn::tensor::Tensor;
+use spec::{ClipSkip, GenerateSpec, Guidance, GuidanceRescale, ImageSize, SchedulerKind, Steps, Strength};
+
+/// A picture to start from.
+#[derive(Debug, Clone)]
+pub struct InitImage {
+    /// `[1 or batch, 3, height, width]` in -1..1.
+    pub pixels: Tensor<4>,
+    /// How much of it is repainted.
+    pub strength: Strength,
+    /// Unit noise for the encoder's distribution and then for the latents; drawn when absent.
+    pub noise: Option<[Tensor<4>; 2]>,
+}
+
+/// Everything that decides a batch of pictures.
+#[derive(Debug, Clone)]
+pub struct PipelineRequest {
+    /// One prompt for each picture of the batch.
+    pub prompts: Vec<String>,
+    /// One negative prompt for each, empty for none.
+    pub negative_prompts: Vec<String>,
+    /// Denoising steps.
+    pub steps: Steps,
+    /// Guidance scale.
+    pub guidance: Guidance,
+    /// Guidance rescale.
+    pub guidance_rescale: GuidanceRescale,
+    /// The scheduler; `None` takes the model's own.
+    pub scheduler: Option<SchedulerKind>,
+    /// Size of the pictures.
+    pub size: ImageSize,
+    /// Which text-encoder layer is used.
+    pub clip_skip: ClipSkip,
+    /// Where noise comes from.
+    pub noise: Noise,
+    /// Unit noise to start from, `[batch, channels, height / factor, width / factor]`; drawn when absent.
+    pub latents: Option<Tensor<4>>,
+    /// A picture to start from.
+    pub init: Option<InitImage>,
+}
+
+impl PipelineRequest {
+    /// The run that a spec describes; `init` must be there when the spec has an init image, and of the spec's size.
+    pub fn from_spec(spec: &GenerateSpec, init: Option<(&Picture, &burn::tensor::Device)>) -> Self {
+        let batch = spec.batch.get() as usize;
+        let init = spec.init.zip(init).map(|(parameters, (picture, device))| InitImage {
+            pixels: picture.to_tensor(device),
+            strength: parameters.strength,
+            noise: None,
+        });
+        Self {
+            prompts: vec![spec.prompt.clone(); batch],
+            negative_prompts: vec![spec.negative_prompt.clone(); batch],
+            steps: spec.steps,
+            guidance: spec.guidance,
+            guidance_rescale: spec.guidance_rescale,
+            scheduler: spec.scheduler,
+            size: spec.size,
+            clip_skip: spec.clip_skip,
+            noise: Noise::new(spec.noise, spec.seed, batch),
+            latents: None,
+            init,
+        }
+    }
+}

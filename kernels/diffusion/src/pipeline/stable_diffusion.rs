@@ -1,0 +1,400 @@
+//! The pipeline of the Stable Diffusion 1.x and 2.x family.
+
+use super::{
+    CancelToken, Component, ModelCard, ModelFiles, Observer, PipelineRequest,
+    preview::{Previewer, pictures_of},
+};
+use crate::{
+    config::ConfigError,
+    nn::{BuilderRoot, LoadError},
+    picture::Picture,
+    scheduler::{Schedule, SchedulerConfig, SchedulerError},
+    text::{ClipTextConfig, ClipTextModel, Tokenizer, TokenizerError},
+    unet::{UNet2DConditionModel, UNetConfig},
+    vae::{AutoencoderKl, AutoencoderTiny, TinyVaeConfig, VaeConfig},
+};
+use burn::tensor::{Device, ExecutionError, Tensor};
+use serde::de::DeserializeOwned;
+use spec::{Phase, Progress};
+use thiserror::Error;
+use web_time::Instant;
+
+/// A model that cannot be loaded.
+#[derive(Debug, Error)]
+pub enum LoadModelError {
+    /// A configuration is not usable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The tokenizer's files are not usable.
+    #[error("could not read the tokenizer")]
+    Tokenizer(#[from] TokenizerError),
+    /// A part's weights do not fit.
+    #[error("could not load the weights of `{part}`")]
+    Weights {
+        /// Which part of the model.
+        part: &'static str,
+        /// What is wrong with them.
+        #[source]
+        source: LoadError,
+    },
+}
+
+/// A run that ended early.
+#[derive(Debug, Error)]
+pub enum GenerateError {
+    /// Someone asked it to.
+    #[error("cancelled")]
+    Cancelled,
+    /// The schedule cannot be made.
+    #[error(transparent)]
+    Scheduler(#[from] SchedulerError),
+    /// The size does not fit the model.
+    #[error("{width} x {height} does not fit this model: both sides must be multiples of {multiple}")]
+    Size {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+        /// What both must be divisible by.
+        multiple: u32,
+    },
+    /// A tensor that was handed in has the wrong shape.
+    #[error("{name} must be {expected:?}, but is {found:?}")]
+    Shape {
+        /// Which one.
+        name: &'static str,
+        /// The shape it must have.
+        expected: [usize; 4],
+        /// The shape it has.
+        found: [usize; 4],
+    },
+    /// The device failed.
+    #[error("the device failed: {0:?}")]
+    Device(ExecutionError),
+}
+
+impl From<ExecutionError> for GenerateError {
+    fn from(error: ExecutionError) -> Self {
+        Self::Device(error)
+    }
+}
+
+/// How a model is put on a device.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LoadOptions {
+    /// Matrices that are quantised in the file stay packed on the device, where its kernels can read them.
+    pub keep_quantised: bool,
+}
+
+/// What a run made.
+#[derive(Debug, Clone)]
+pub struct Generated {
+    /// Finished latents, `[batch, channels, height / factor, width / factor]`.
+    pub latents: Tensor<4>,
+    /// Pictures in 0..1, `[batch, 3, height, width]`.
+    pub image: Tensor<4>,
+    /// The same as bytes.
+    pub pictures: Vec<Picture>,
+}
+
+/// A loaded model.
+#[derive(Debug)]
+pub struct StableDiffusion {
+    tokenizer: Tokenizer,
+    text_encoder: ClipTextModel,
+    unet: UNet2DConditionModel,
+    vae: AutoencoderKl,
+    scheduler: SchedulerConfig,
+    previewer: Previewer,
+    card: ModelCard,
+    device: Device,
+    latent_channels: usize,
+    factor: usize,
+    multiple: usize,
+    device_bytes: u64,
+}
+
+fn parse<T: DeserializeOwned>(part: &'static str, text: &str) -> Result<T, ConfigError> {
+    serde_json::from_str(text).map_err(|source| ConfigError::Json { part, source })
+}
+
+/// Builds one part and makes sure that its file held exactly that part.
+fn load_part<T, E: Into<LoadModelError>>(
+    part: &'static str,
+    component: &Component,
+    device: &Device,
+    options: LoadOptions,
+    build: impl FnOnce(&crate::nn::Builder<'_>) -> Result<T, E>,
+) -> Result<(T, u64), LoadModelError> {
+    let root = BuilderRoot::from_checkpoint(&*component.source, device, options.keep_quantised);
+    let module = build(&root.root(&component.prefix)).map_err(Into::into)?;
+    root.finish(&component.prefix).map_err(|source| LoadModelError::Weights { part, source })?;
+    Ok((module, root.device_bytes()))
+}
+
+/// Decoders up to this many weights make their own previews.
+const CHEAP_DECODER_BYTES: u64 = 8 << 20;
+
+impl StableDiffusion {
+    /// Puts a model on a device, tensor by tensor.
+    ///
+    /// # Errors
+    /// [`LoadModelError`] naming the part and everything that is wrong with it.
+    pub fn load(files: &ModelFiles, device: &Device, options: LoadOptions) -> Result<Self, LoadModelError> {
+        let text_config: ClipTextConfig = parse("text_encoder", &files.text_config)?;
+        let unet_config: UNetConfig = parse("unet", &files.unet_config)?;
+        let vae_config: VaeConfig = parse("vae", &files.vae_config)?;
+        let scheduler = SchedulerConfig::from_json(&files.scheduler_config)?;
+        let tokenizer = Tokenizer::new(&files.vocab, &files.merges, &files.pad_token)?;
+
+        let (text_encoder, text_bytes) = load_part("text_encoder", &files.text_encoder, device, options, |builder| {
+            ClipTextModel::new(builder, &text_config)
+        })?;
+        let (unet, unet_bytes) = load_part("unet", &files.unet, device, options, |builder| {
+            UNet2DConditionModel::new(builder, &unet_config)
+        })?;
+        let (vae, vae_bytes) =
+            load_part("vae", &files.vae, device, options, |builder| AutoencoderKl::new(builder, &vae_config))?;
+        let previewer = match &files.tiny_vae {
+            Some((config, component)) => {
+                let config: TinyVaeConfig = parse("taesd", config)?;
+                let (tiny, _) =
+                    load_part("taesd", component, device, options, |builder| AutoencoderTiny::new(builder, &config))?;
+                Previewer::Tiny(Box::new(tiny))
+            }
+            None if vae_bytes <= CHEAP_DECODER_BYTES => Previewer::Full,
+            None => Previewer::Linear,
+        };
+        let factor = vae_config.factor();
+        Ok(Self {
+            tokenizer,
+            text_encoder,
+            unet,
+            vae,
+            scheduler,
+            previewer,
+            card: files.card.clone(),
+            device: device.clone(),
+            latent_channels: vae_config.latent_channels,
+            factor,
+            multiple: factor << (unet_config.block_out_channels.len() - 1),
+            device_bytes: text_bytes + unet_bytes + vae_bytes,
+        })
+    }
+
+    /// What the model says of itself.
+    pub const fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    /// Bytes of the weights as they lie on the device.
+    pub const fn device_bytes(&self) -> u64 {
+        self.device_bytes
+    }
+
+    /// The device the model is on.
+    pub const fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The tokenizer.
+    pub const fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The scheduler that a request without one gets.
+    pub fn default_scheduler(&self) -> spec::SchedulerKind {
+        self.scheduler.kind()
+    }
+
+    /// Makes a batch of pictures.
+    ///
+    /// # Errors
+    /// [`GenerateError`]; a cancelled run ends within one step.
+    pub async fn generate(
+        &self,
+        request: PipelineRequest,
+        observer: &mut impl Observer,
+        cancel: &CancelToken,
+    ) -> Result<Generated, GenerateError> {
+        let mut request = request;
+        self.check(&request)?;
+        let kind = request.scheduler.unwrap_or_else(|| self.scheduler.kind());
+        let mut schedule = Schedule::new(kind, &self.scheduler, request.steps.get() as usize)?;
+
+        let mut run = Run { observer, cancel, phase: Phase::Text, of: 1, started: Instant::now() };
+        run.begin(Phase::Text, 1).await?;
+        let context = self.encode_prompts(&request);
+        run.step(1).await?;
+
+        let (mut latents, first) = self.initial_latents(&mut request, &schedule);
+        let steps = schedule.timesteps().len();
+        let of = (steps - first) as u32;
+        run.begin(Phase::Denoising, of).await?;
+        for index in first..steps {
+            let noise = schedule.draws_noise().then(|| request.noise.draw(self.latent_shape(&request), &self.device));
+            let output = self.predict(&latents, &context, &schedule, index, &request);
+            let stepped = schedule.step(output, index, latents, noise);
+            latents = stepped.prev_sample;
+            // Reading one value back waits for the device, so that a step's time is its own and a cancel is seen.
+            latents.clone().slice([0..1, 0..1, 0..1, 0..1]).into_data_async().await?;
+            let step = (index - first + 1) as u32;
+            if run.observer.wants_preview(step, of) && step < of {
+                let pictures = self.previewer.pictures(stepped.pred_original_sample, &self.vae).await?;
+                for (index, picture) in pictures.into_iter().enumerate() {
+                    run.observer.preview(index as u32, picture);
+                }
+            }
+            run.step(step).await?;
+        }
+
+        let batch = request.prompts.len();
+        run.begin(Phase::Decoding, batch as u32).await?;
+        let mut images = Vec::with_capacity(batch);
+        let mut pictures = Vec::with_capacity(batch);
+        // One picture at a time: the decoder's activations are the largest of the whole run.
+        for index in 0..batch {
+            let image = self.vae.decode(self.vae.unscale(latents.clone().narrow(0, index, 1)));
+            let image = (image / 2.0 + 0.5).clamp(0.0, 1.0);
+            pictures.extend(pictures_of(image.clone()).await?);
+            images.push(image);
+            run.step(index as u32 + 1).await?;
+        }
+        Ok(Generated { latents, image: Tensor::cat(images, 0), pictures })
+    }
+
+    const fn latent_shape(&self, request: &PipelineRequest) -> [usize; 3] {
+        let (width, height) = (request.size.width() as usize, request.size.height() as usize);
+        [self.latent_channels, height / self.factor, width / self.factor]
+    }
+
+    fn check(&self, request: &PipelineRequest) -> Result<(), GenerateError> {
+        let (width, height) = (request.size.width(), request.size.height());
+        let multiple = self.multiple as u32;
+        if width % multiple != 0 || height % multiple != 0 {
+            return Err(GenerateError::Size { width, height, multiple });
+        }
+        let batch = request.prompts.len();
+        let [channels, rows, columns] = self.latent_shape(request);
+        let same = |name, expected: [usize; 4], found: [usize; 4]| {
+            if expected == found { Ok(()) } else { Err(GenerateError::Shape { name, expected, found }) }
+        };
+        if let Some(latents) = &request.latents {
+            same("latents", [batch, channels, rows, columns], latents.dims())?;
+        }
+        if let Some(init) = &request.init {
+            let found = init.pixels.dims();
+            let expected = [if found[0] == batch { batch } else { 1 }, 3, height as usize, width as usize];
+            same("the initial picture", expected, found)?;
+        }
+        Ok(())
+    }
+
+    /// # Shapes
+    ///
+    /// - output: `[batch, tokens, width]`, or `[2 batch, tokens, width]` under guidance, the negative half first
+    fn encode_prompts(&self, request: &PipelineRequest) -> Tensor<3> {
+        let length = self.text_encoder.context_length().min(77);
+        let encode = |prompts: &[String], clip_skip| {
+            let ids: Vec<_> = prompts.iter().map(|prompt| self.tokenizer.encode(prompt, length)).collect();
+            self.text_encoder.forward(&ids, clip_skip, &self.device).hidden
+        };
+        let positive = encode(&request.prompts, request.clip_skip.get() as usize);
+        if !request.guidance.is_active() {
+            return positive;
+        }
+        // The reference skips layers for the prompt alone.
+        Tensor::cat(vec![encode(&request.negative_prompts, 1), positive], 0)
+    }
+
+    /// The latents before the first step, and which step that is.
+    fn initial_latents(&self, request: &mut PipelineRequest, schedule: &Schedule) -> (Tensor<4>, usize) {
+        let shape = self.latent_shape(request);
+        let Some(init) = request.init.take() else {
+            let latents = request.latents.take().unwrap_or_else(|| request.noise.draw(shape, &self.device));
+            return (latents * schedule.init_noise_sigma(), 0);
+        };
+        let [posterior_noise, noise] =
+            init.noise.unwrap_or_else(|| std::array::from_fn(|_| request.noise.draw(shape, &self.device)));
+        let posterior = self.vae.encode(init.pixels);
+        let original = self.vae.scale(posterior.sample(posterior_noise));
+
+        let steps = schedule.timesteps().len();
+        let taken = ((steps as f64 * f64::from(init.strength.get()) + 1e-6) as usize).min(steps);
+        let first = steps - taken;
+        if taken == 0 {
+            let batch = request.prompts.len();
+            let [_, channels, rows, columns] = original.dims();
+            return (original.expand([batch, channels, rows, columns]), first);
+        }
+        (schedule.add_noise(original, noise, first), first)
+    }
+
+    fn predict(
+        &self,
+        latents: &Tensor<4>,
+        context: &Tensor<3>,
+        schedule: &Schedule,
+        index: usize,
+        request: &PipelineRequest,
+    ) -> Tensor<4> {
+        let timestep = schedule.timesteps()[index];
+        let input = schedule.scale_model_input(latents.clone(), index);
+        let [batch, ..] = input.dims();
+        if !request.guidance.is_active() {
+            return self.unet.forward(input, &vec![timestep; batch], context);
+        }
+        let input = Tensor::cat(vec![input.clone(), input], 0);
+        let output = self.unet.forward(input, &vec![timestep; batch * 2], context);
+        let unconditional = output.clone().narrow(0, 0, batch);
+        let conditional = output.narrow(0, batch, batch);
+        let scale = f64::from(request.guidance.get());
+        let guided = unconditional.clone() + (conditional.clone() - unconditional) * scale;
+        match f64::from(request.guidance_rescale.get()) {
+            0.0 => guided,
+            share => rescale_guidance(guided, conditional, share),
+        }
+    }
+}
+
+/// Pulls the guided prediction's spread back towards the conditional one's (Lin et al., 2023, section 3.4).
+fn rescale_guidance(guided: Tensor<4>, conditional: Tensor<4>, share: f64) -> Tensor<4> {
+    let [batch, channels, height, width] = guided.dims();
+    let spread = |input: Tensor<4>| {
+        let flat = input.reshape([batch, channels * height * width]);
+        flat.clone().sub(flat.mean_dim(1)).square().mean_dim(1).sqrt().reshape([batch, 1, 1, 1])
+    };
+    let rescaled = guided.clone() * (spread(conditional) / spread(guided.clone()));
+    rescaled * share + guided * (1.0 - share)
+}
+
+/// The observer's side of a run.
+struct Run<'a, O> {
+    observer: &'a mut O,
+    cancel: &'a CancelToken,
+    phase: Phase,
+    of: u32,
+    started: Instant,
+}
+
+impl<O: Observer> Run<'_, O> {
+    async fn begin(&mut self, phase: Phase, of: u32) -> Result<(), GenerateError> {
+        self.phase = phase;
+        self.of = of;
+        self.started = Instant::now();
+        self.step(0).await
+    }
+
+    async fn step(&mut self, step: u32) -> Result<(), GenerateError> {
+        let seconds_per_step = (step > 0).then(|| self.started.elapsed().as_secs_f64() / f64::from(step));
+        self.observer.progress(Progress {
+            phase: self.phase,
+            step,
+            of: self.of,
+            seconds_per_step,
+            eta_seconds: seconds_per_step.map(|seconds| seconds * f64::from(self.of - step)),
+        });
+        self.observer.pause().await;
+        if self.cancel.is_cancelled() { Err(GenerateError::Cancelled) } else { Ok(()) }
+    }
+}

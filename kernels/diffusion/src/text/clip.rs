@@ -1,0 +1,249 @@
+//! CLIP's text encoder (Radford et al., 2021), as transformers' `CLIPTextModel` names it.
+
+use crate::{
+    config::{ConfigError, check_range},
+    nn::{Activation, Builder, Embedding, Init, LayerNorm, Linear, attend},
+};
+use burn::{
+    module::{Module, Param},
+    tensor::{Device, Int, Tensor, TensorData},
+};
+use serde::Deserialize;
+
+/// `text_encoder/config.json`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ClipTextConfig {
+    /// Number of token ids.
+    pub vocab_size: usize,
+    /// Width of a token's vector.
+    pub hidden_size: usize,
+    /// Width inside the feed-forward part.
+    pub intermediate_size: usize,
+    /// Number of layers.
+    pub num_hidden_layers: usize,
+    /// Heads of attention.
+    pub num_attention_heads: usize,
+    /// Tokens in the context.
+    pub max_position_embeddings: usize,
+    /// `quick_gelu` or `gelu`.
+    pub hidden_act: String,
+    /// Epsilon of the norms.
+    #[serde(default = "layer_norm_eps")]
+    pub layer_norm_eps: f64,
+    /// The id whose first place is pooled; exporters before 2023 wrote 2 and meant the largest id.
+    #[serde(default = "legacy_eos")]
+    pub eos_token_id: u32,
+}
+
+const fn layer_norm_eps() -> f64 {
+    1e-5
+}
+
+const fn legacy_eos() -> u32 {
+    2
+}
+
+impl ClipTextConfig {
+    /// Refuses sizes that no model has, before anything is allocated for them.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the field.
+    pub fn validate(&self) -> Result<Activation, ConfigError> {
+        check_range("text_encoder", "vocab_size", self.vocab_size, 2, 1 << 20)?;
+        check_range("text_encoder", "hidden_size", self.hidden_size, 1, 1 << 14)?;
+        check_range("text_encoder", "intermediate_size", self.intermediate_size, 1, 1 << 16)?;
+        check_range("text_encoder", "num_hidden_layers", self.num_hidden_layers, 1, 128)?;
+        check_range("text_encoder", "num_attention_heads", self.num_attention_heads, 1, 256)?;
+        check_range("text_encoder", "max_position_embeddings", self.max_position_embeddings, 3, 4096)?;
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            return Err(ConfigError::NotDivisible {
+                part: "text_encoder",
+                field: "hidden_size",
+                by: "num_attention_heads",
+            });
+        }
+        match self.hidden_act.as_str() {
+            "quick_gelu" => Ok(Activation::QuickGelu),
+            "gelu" => Ok(Activation::Gelu),
+            other => {
+                Err(ConfigError::Unsupported { part: "text_encoder", field: "hidden_act", found: other.to_owned() })
+            }
+        }
+    }
+}
+
+#[derive(Module, Debug)]
+struct Attention {
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    out_proj: Linear,
+    #[module(skip)]
+    heads: usize,
+}
+
+impl Attention {
+    fn new(builder: &Builder<'_>, width: usize, heads: usize) -> Self {
+        let linear = |name| Linear::new(&builder.pp(name), width, width);
+        Self {
+            q_proj: linear("q_proj"),
+            k_proj: linear("k_proj"),
+            v_proj: linear("v_proj"),
+            out_proj: linear("out_proj"),
+            heads,
+        }
+    }
+
+    fn forward(&self, input: Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
+        let query = self.q_proj.forward(input.clone());
+        let key = self.k_proj.forward(input.clone());
+        let value = self.v_proj.forward(input);
+        self.out_proj.forward(attend(query, key, value, self.heads, Some(mask)))
+    }
+}
+
+#[derive(Module, Debug)]
+struct Mlp {
+    fc1: Linear,
+    fc2: Linear,
+    #[module(skip)]
+    activation: Activation,
+}
+
+#[derive(Module, Debug)]
+struct EncoderLayer {
+    layer_norm1: LayerNorm,
+    self_attn: Attention,
+    layer_norm2: LayerNorm,
+    mlp: Mlp,
+}
+
+impl EncoderLayer {
+    fn new(builder: &Builder<'_>, config: &ClipTextConfig, activation: Activation) -> Self {
+        let width = config.hidden_size;
+        let mlp = builder.pp("mlp");
+        Self {
+            layer_norm1: LayerNorm::new(&builder.pp("layer_norm1"), width, config.layer_norm_eps),
+            self_attn: Attention::new(&builder.pp("self_attn"), width, config.num_attention_heads),
+            layer_norm2: LayerNorm::new(&builder.pp("layer_norm2"), width, config.layer_norm_eps),
+            mlp: Mlp {
+                fc1: Linear::new(&mlp.pp("fc1"), width, config.intermediate_size),
+                fc2: Linear::new(&mlp.pp("fc2"), config.intermediate_size, width),
+                activation,
+            },
+        }
+    }
+
+    fn forward(&self, input: Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
+        let hidden = self.self_attn.forward(self.layer_norm1.forward(input.clone()), mask) + input;
+        let mlp = self.mlp.fc1.forward(self.layer_norm2.forward(hidden.clone()));
+        self.mlp.fc2.forward(self.mlp.activation.forward(mlp)) + hidden
+    }
+}
+
+/// What the text encoder gives.
+#[derive(Debug, Clone)]
+pub struct TextOutput {
+    /// The chosen layer after the final norm, `[batch, tokens, width]`.
+    pub hidden: Tensor<3>,
+    /// The last layer's vector at the end token, `[batch, width]`.
+    pub pooled: Tensor<2>,
+}
+
+/// The text encoder.
+#[derive(Module, Debug)]
+pub struct ClipTextModel {
+    token_embedding: Embedding,
+    position_embedding: Param<Tensor<2>>,
+    layers: Vec<EncoderLayer>,
+    final_layer_norm: LayerNorm,
+    #[module(skip)]
+    end_token: Option<u32>,
+}
+
+impl ClipTextModel {
+    /// Builds the encoder that the configuration describes.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the field.
+    pub fn new(builder: &Builder<'_>, config: &ClipTextConfig) -> Result<Self, ConfigError> {
+        let activation = config.validate()?;
+        // transformers 5 dropped the `text_model` level.
+        let builder = if builder.has("embeddings") { builder.clone() } else { builder.pp("text_model") };
+        let embeddings = builder.pp("embeddings");
+        let layers = builder.pp("encoder").pp("layers");
+        Ok(Self {
+            token_embedding: Embedding::new(&embeddings.pp("token_embedding"), config.vocab_size, config.hidden_size),
+            position_embedding: embeddings.pp("position_embedding").tensor(
+                "weight",
+                [config.max_position_embeddings, config.hidden_size],
+                Init::Normal(0.01),
+            ),
+            layers: (0..config.num_hidden_layers)
+                .map(|index| EncoderLayer::new(&layers.pp(index), config, activation))
+                .collect(),
+            final_layer_norm: LayerNorm::new(
+                &builder.pp("final_layer_norm"),
+                config.hidden_size,
+                config.layer_norm_eps,
+            ),
+            end_token: (config.eos_token_id != legacy_eos()).then_some(config.eos_token_id),
+        })
+    }
+
+    /// Tokens that fit into the context.
+    pub fn context_length(&self) -> usize {
+        self.position_embedding.val().dims()[0]
+    }
+
+    /// Encodes ids; `clip_skip` 1 is the last layer, 2 the last but one, and so on.
+    ///
+    /// # Shapes
+    ///
+    /// - ids: `batch` rows of `tokens` ids each
+    /// - output: see [`TextOutput`]
+    pub fn forward(&self, ids: &[Vec<u32>], clip_skip: usize, device: &Device) -> TextOutput {
+        let (batch, tokens) = (ids.len(), ids.first().map_or(0, Vec::len));
+        let flat: Vec<i32> = ids.iter().flatten().map(|&id| id as i32).collect();
+        let input = Tensor::<2, Int>::from_data(TensorData::new(flat, [batch, tokens]), device);
+        let positions = self.position_embedding.val().narrow(0, 0, tokens);
+        let mut hidden = self.token_embedding.forward(input) + positions.unsqueeze();
+
+        let mask = causal_mask(tokens, device);
+        let chosen = self.layers.len().saturating_sub(clip_skip.saturating_sub(1)).max(1);
+        let mut kept = None;
+        for (index, layer) in self.layers.iter().enumerate() {
+            hidden = layer.forward(hidden, &mask);
+            if index + 1 == chosen {
+                kept = Some(hidden.clone());
+            }
+        }
+        let last = self.final_layer_norm.forward(hidden);
+        let pooled = self.pool(&last, ids);
+        let hidden = match kept {
+            Some(kept) if chosen < self.layers.len() => self.final_layer_norm.forward(kept),
+            _ => last,
+        };
+        TextOutput { hidden, pooled }
+    }
+
+    fn pool(&self, hidden: &Tensor<3>, ids: &[Vec<u32>]) -> Tensor<2> {
+        let [_, _, width] = hidden.dims();
+        let rows = ids
+            .iter()
+            .enumerate()
+            .map(|(row, ids)| {
+                let end = self.end_token.or_else(|| ids.iter().copied().max());
+                let place = ids.iter().position(|&id| Some(id) == end).unwrap_or(ids.len() - 1);
+                hidden.clone().slice([row..row + 1, place..place + 1, 0..width]).reshape([1, width])
+            })
+            .collect();
+        Tensor::cat(rows, 0)
+    }
+}
+
+/// Minus infinity above the diagonal; a large finite number, since infinities become NaN in some kernels.
+fn causal_mask(tokens: usize, device: &Device) -> Tensor<2> {
+    let values: Vec<f32> = (0..tokens * tokens).map(|i| if i % tokens > i / tokens { -1e9 } else { 0.0 }).collect();
+    Tensor::from_data(TensorData::new(values, [tokens, tokens]), device)
+}

@@ -1,0 +1,7 @@
+//! From words to the vectors that condition a picture.
+
+mod clip;
+mod tokenizer;
+
+pub use clip::{ClipTextConfig, ClipTextModel, TextOutput};
+pub use tokenizer::{Tokenizer, TokenizerError};

@@ -1,0 +1,70 @@
+//! The denoiser: diffusers' `UNet2DConditionModel` (Rombach et al., 2022).
+
+mod blocks;
+mod config;
+mod model;
+mod time_embedding;
+mod transformer;
+
+pub use config::{PerBlock, UNetConfig};
+pub use model::UNet2DConditionModel;
+
+use crate::nn::{Builder, Conv2d, Conv2dShape, GroupNorm, Linear};
+use burn::{
+    module::Module,
+    tensor::{Tensor, activation::silu},
+};
+
+/// Sizes of a residual block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ResnetShape {
+    pub input: usize,
+    pub output: usize,
+    pub time: Option<usize>,
+    pub groups: usize,
+    pub epsilon: f64,
+}
+
+/// diffusers' `ResnetBlock2D`, which the autoencoder uses too, without a time.
+#[derive(Module, Debug)]
+pub(crate) struct ResnetBlock2D {
+    norm1: GroupNorm,
+    conv1: Conv2d,
+    time_emb_proj: Option<Linear>,
+    norm2: GroupNorm,
+    conv2: Conv2d,
+    conv_shortcut: Option<Conv2d>,
+}
+
+impl ResnetBlock2D {
+    pub(crate) fn new(builder: &Builder<'_>, shape: ResnetShape) -> Self {
+        let ResnetShape { input, output, time, groups, epsilon } = shape;
+        Self {
+            norm1: GroupNorm::new(&builder.pp("norm1"), groups, input, epsilon),
+            conv1: Conv2d::new(&builder.pp("conv1"), input, output, Conv2dShape::SAME3),
+            time_emb_proj: time.map(|time| Linear::new(&builder.pp("time_emb_proj"), time, output)),
+            norm2: GroupNorm::new(&builder.pp("norm2"), groups, output, epsilon),
+            conv2: Conv2d::new(&builder.pp("conv2"), output, output, Conv2dShape::SAME3),
+            conv_shortcut: (input != output)
+                .then(|| Conv2d::new(&builder.pp("conv_shortcut"), input, output, Conv2dShape::POINT)),
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - input: `[batch, in_channels, height, width]`
+    /// - time: `[batch, time_channels]`, after its activation
+    /// - output: `[batch, out_channels, height, width]`
+    pub(crate) fn forward(&self, input: Tensor<4>, time: Option<&Tensor<2>>) -> Tensor<4> {
+        let hidden = self.conv1.forward(silu(self.norm1.forward(input.clone())));
+        let hidden = match (&self.time_emb_proj, time) {
+            (Some(proj), Some(time)) => hidden + proj.forward_rows(time.clone()).unsqueeze_dims::<4>(&[2, 3]),
+            _ => hidden,
+        };
+        let hidden = self.conv2.forward(silu(self.norm2.forward(hidden)));
+        match &self.conv_shortcut {
+            Some(conv) => hidden + conv.forward(input),
+            None => hidden + input,
+        }
+    }
+}

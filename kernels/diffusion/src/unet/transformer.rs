@@ -1,0 +1,165 @@
+//! diffusers' `Transformer2DModel`: attention among pixels, then to the words.
+
+use crate::nn::{Builder, Conv2d, Conv2dShape, GroupNorm, LayerNorm, Linear, attend};
+use burn::{
+    module::Module,
+    tensor::{Tensor, activation::gelu},
+};
+
+#[derive(Module, Debug)]
+struct Attention {
+    to_q: Linear,
+    to_k: Linear,
+    to_v: Linear,
+    to_out: Linear,
+    #[module(skip)]
+    heads: usize,
+}
+
+impl Attention {
+    fn new(builder: &Builder<'_>, width: usize, context: usize, heads: usize) -> Self {
+        Self {
+            to_q: Linear::without_bias(&builder.pp("to_q"), width, width),
+            to_k: Linear::without_bias(&builder.pp("to_k"), context, width),
+            to_v: Linear::without_bias(&builder.pp("to_v"), context, width),
+            to_out: Linear::new(&builder.pp("to_out.0"), width, width),
+            heads,
+        }
+    }
+
+    fn forward(&self, input: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
+        let query = self.to_q.forward(input);
+        let key = self.to_k.forward(context.clone());
+        let value = self.to_v.forward(context);
+        self.to_out.forward(attend(query, key, value, self.heads, None))
+    }
+}
+
+#[derive(Module, Debug)]
+struct FeedForward {
+    proj: Linear,
+    out: Linear,
+}
+
+impl FeedForward {
+    fn new(builder: &Builder<'_>, width: usize) -> Self {
+        Self {
+            proj: Linear::new(&builder.pp("net.0.proj"), width, width * 8),
+            out: Linear::new(&builder.pp("net.2"), width * 4, width),
+        }
+    }
+
+    /// Gated by GELU (Shazeer, 2020).
+    fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+        let hidden = self.proj.forward(input);
+        let [_, _, width] = hidden.dims();
+        let value = hidden.clone().narrow(2, 0, width / 2);
+        let gate = hidden.narrow(2, width / 2, width / 2);
+        self.out.forward(value * gelu(gate))
+    }
+}
+
+#[derive(Module, Debug)]
+struct BasicTransformerBlock {
+    norm1: LayerNorm,
+    attn1: Attention,
+    norm2: LayerNorm,
+    attn2: Attention,
+    norm3: LayerNorm,
+    ff: FeedForward,
+}
+
+impl BasicTransformerBlock {
+    fn new(builder: &Builder<'_>, width: usize, context: usize, heads: usize) -> Self {
+        let norm = |name| LayerNorm::new(&builder.pp(name), width, 1e-5);
+        Self {
+            norm1: norm("norm1"),
+            attn1: Attention::new(&builder.pp("attn1"), width, width, heads),
+            norm2: norm("norm2"),
+            attn2: Attention::new(&builder.pp("attn2"), width, context, heads),
+            norm3: norm("norm3"),
+            ff: FeedForward::new(&builder.pp("ff"), width),
+        }
+    }
+
+    fn forward(&self, input: Tensor<3>, context: &Tensor<3>) -> Tensor<3> {
+        let normed = self.norm1.forward(input.clone());
+        let hidden = self.attn1.forward(normed.clone(), normed) + input;
+        let hidden = self.attn2.forward(self.norm2.forward(hidden.clone()), context.clone()) + hidden;
+        self.ff.forward(self.norm3.forward(hidden.clone())) + hidden
+    }
+}
+
+#[derive(Module, Debug)]
+enum Projection {
+    Conv(Conv2d),
+    Linear(Linear),
+}
+
+impl Projection {
+    fn new(builder: &Builder<'_>, width: usize, linear: bool) -> Self {
+        if linear {
+            Self::Linear(Linear::new(builder, width, width))
+        } else {
+            Self::Conv(Conv2d::new(builder, width, width, Conv2dShape::POINT))
+        }
+    }
+}
+
+/// Sizes of a transformer.
+#[derive(Debug, Clone, Copy)]
+pub struct TransformerShape {
+    pub width: usize,
+    pub context: usize,
+    pub heads: usize,
+    pub layers: usize,
+    pub groups: usize,
+    pub linear: bool,
+}
+
+#[derive(Module, Debug)]
+pub struct Transformer2DModel {
+    norm: GroupNorm,
+    proj_in: Projection,
+    transformer_blocks: Vec<BasicTransformerBlock>,
+    proj_out: Projection,
+}
+
+impl Transformer2DModel {
+    pub fn new(builder: &Builder<'_>, shape: TransformerShape) -> Self {
+        let TransformerShape { width, context, heads, layers, groups, linear } = shape;
+        let blocks = builder.pp("transformer_blocks");
+        Self {
+            norm: GroupNorm::new(&builder.pp("norm"), groups, width, 1e-6),
+            proj_in: Projection::new(&builder.pp("proj_in"), width, linear),
+            transformer_blocks: (0..layers)
+                .map(|index| BasicTransformerBlock::new(&blocks.pp(index), width, context, heads))
+                .collect(),
+            proj_out: Projection::new(&builder.pp("proj_out"), width, linear),
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - input, output: `[batch, channels, height, width]`
+    /// - context: `[batch, tokens, context_width]`
+    pub fn forward(&self, input: Tensor<4>, context: &Tensor<3>) -> Tensor<4> {
+        let [batch, channels, height, width] = input.dims();
+        let to_tokens = |pixels: Tensor<4>| pixels.reshape([batch, channels, height * width]).swap_dims(1, 2);
+        let to_pixels = |tokens: Tensor<3>| tokens.swap_dims(1, 2).reshape([batch, channels, height, width]);
+
+        let normed = self.norm.forward(input.clone());
+        let mut hidden = match &self.proj_in {
+            Projection::Conv(conv) => to_tokens(conv.forward(normed)),
+            Projection::Linear(linear) => linear.forward(to_tokens(normed)),
+        };
+        for block in &self.transformer_blocks {
+            hidden = block.forward(hidden, context);
+        }
+        let output = match &self.proj_out {
+            Projection::Conv(conv) => conv.forward(to_pixels(hidden)),
+            Projection::Linear(linear) => to_pixels(linear.forward(hidden)),
+        };
+        output + input
+    }
+}

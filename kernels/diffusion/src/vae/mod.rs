@@ -1,0 +1,9 @@
+//! Between pixels and latents.
+
+mod autoencoder;
+mod config;
+mod tiny;
+
+pub use autoencoder::{AutoencoderKl, Posterior};
+pub use config::VaeConfig;
+pub use tiny::{AutoencoderTiny, TinyVaeConfig};

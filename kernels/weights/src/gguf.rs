@@ -1,0 +1,84 @@
+use std::collections::BTreeMap;
+
+use crate::{
+    GgufError, GgufValue, RawTensor, ReadAt, TensorInfo, TensorSource, WeightsError, gguf_header::Header,
+    tensor::read_tensor,
+};
+
+/// A GGUF file of version 2 or 3 whose header was checked; tensors are read from it when they are asked for.
+///
+/// Dimensions are given slowest first, though the file has them the other way round. A tensor for which the metadata
+/// has `comfy.gguf.orig_shape.<name>` is given in that shape; the bytes are the same.
+///
+/// # Limits
+///
+/// A header of 16 MiB, 16,384 tensors, 32,768 metadata entries, 4 stored dimensions of at least 1, names of
+/// `[A-Za-z0-9._/-]{1,256}` without a `..` segment, no key or name twice, no lists within lists, an alignment that is
+/// a power of two up to 4096, and tensors that are aligned to it, end in the file and do not overlap.
+#[derive(Debug)]
+pub struct GgufFile<R = Box<dyn ReadAt>> {
+    reader: R,
+    metadata: BTreeMap<String, GgufValue>,
+    tensors: Vec<TensorInfo>,
+    unsupported: Vec<UnsupportedTensor>,
+}
+
+/// A tensor of a GGUF file that is quantised in a way that is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsupportedTensor {
+    /// The key under which the file lists it.
+    pub name: String,
+    /// The kind as ggml calls it.
+    pub kind: String,
+    /// Its dimensions as stored, slowest first.
+    pub shape: Vec<usize>,
+}
+
+impl<R: ReadAt> GgufFile<R> {
+    /// Read and check the header of `reader`.
+    ///
+    /// # Errors
+    ///
+    /// A [`GgufError`] that names the rule the file breaks; never for a kind of tensor that is merely not read.
+    pub fn open(reader: R) -> Result<Self, GgufError> {
+        let Header { metadata, tensors, unsupported } = Header::read(&reader)?;
+        Ok(Self { reader, metadata, tensors, unsupported })
+    }
+
+    /// The tensors that the file lists and that cannot be read, sorted by name.
+    pub fn unsupported(&self) -> &[UnsupportedTensor] {
+        &self.unsupported
+    }
+
+    /// The value of any type that the metadata holds under `key`.
+    pub fn value(&self, key: &str) -> Option<&GgufValue> {
+        self.metadata.get(key)
+    }
+
+    /// All of the file's metadata.
+    pub fn all_metadata(&self) -> &BTreeMap<String, GgufValue> {
+        &self.metadata
+    }
+}
+
+impl<R: ReadAt> TensorSource for GgufFile<R> {
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    fn read(&self, name: &str) -> Result<RawTensor, WeightsError> {
+        if let Ok(index) = self.unsupported.binary_search_by(|tensor| tensor.name.as_str().cmp(name))
+            && let Some(UnsupportedTensor { name, kind, .. }) = self.unsupported.get(index)
+        {
+            return Err(GgufError::UnsupportedType { name: name.clone(), kind: kind.clone() }.into());
+        }
+        read_tensor(&self.reader, &self.tensors, name)
+    }
+
+    fn metadata(&self, key: &str) -> Option<&str> {
+        match self.metadata.get(key)? {
+            GgufValue::String(text) => Some(text),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,174 @@
+use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
+    io::{self, Write},
+};
+
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
+
+use crate::{
+    Dtype,
+    safetensors_header::{LENGTH_BYTES, MAX_HEADER_LEN, MAX_RANK, MAX_TENSORS, METADATA_KEY},
+    tensor_name::{is_tensor_name, shown},
+};
+
+/// One tensor to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TensorView<'a> {
+    /// The key under which the file will list it.
+    pub name: &'a str,
+    /// How its elements are stored; safetensors has no block-quantised kinds.
+    pub dtype: Dtype,
+    /// Its dimensions in row-major order, slowest first.
+    pub shape: &'a [usize],
+    /// Its elements, little-endian.
+    pub bytes: &'a [u8],
+}
+
+/// Why a safetensors file could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum SafetensorsWriteError {
+    /// A tensor cannot be described in a way that the reader accepts.
+    #[error("tensor \"{name}\" cannot be written: {reason}")]
+    Tensor {
+        /// The tensor's name, escaped and cut.
+        name: String,
+        /// The rule it breaks.
+        reason: &'static str,
+    },
+    /// A tensor's bytes are not as many as its shape takes.
+    #[error("tensor {name} came with {found} bytes, but {dtype} in shape {shape:?} takes {expected}")]
+    Length {
+        /// The tensor's name.
+        name: String,
+        /// The tensor's kind.
+        dtype: Dtype,
+        /// The tensor's dimensions.
+        shape: Vec<usize>,
+        /// How many bytes came.
+        found: u64,
+        /// How many the shape takes.
+        expected: u64,
+    },
+    /// There are more tensors than the reader accepts.
+    #[error("{found} tensors are more than the {limit} that one file may list; write several files")]
+    TooManyTensors {
+        /// How many there are.
+        found: usize,
+        /// How many are accepted.
+        limit: usize,
+    },
+    /// The header could not be put into words.
+    #[error("cannot write the header as JSON")]
+    Header {
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The header would be longer than the reader accepts.
+    #[error("the header takes {found} bytes where {limit} are allowed; shorten the metadata")]
+    HeaderLength {
+        /// The length of the header.
+        found: u64,
+        /// The longest that is accepted.
+        limit: u64,
+    },
+    /// The bytes could not be written out.
+    #[error("cannot write the safetensors file")]
+    Write {
+        /// What the platform said.
+        source: io::Error,
+    },
+}
+
+/// Write tensors and their metadata as one safetensors file.
+///
+/// Tensors are laid out from the widest elements to the narrowest and then by name, as the format's own library does,
+/// so every tensor is aligned to its elements and the same tensors always give the same file.
+///
+/// # Errors
+///
+/// A [`SafetensorsWriteError`] where a tensor or the header would be refused by [`crate::SafetensorsFile`], checked
+/// before the first byte is written, or where `out` fails.
+pub fn write_safetensors<'a, W: Write>(
+    mut out: W,
+    tensors: impl IntoIterator<Item = TensorView<'a>>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), SafetensorsWriteError> {
+    let mut tensors: Vec<_> = tensors.into_iter().collect();
+    if tensors.len() > MAX_TENSORS {
+        return Err(SafetensorsWriteError::TooManyTensors { found: tensors.len(), limit: MAX_TENSORS });
+    }
+    tensors.iter().try_for_each(check)?;
+    tensors.sort_by_key(|tensor| tensor.name);
+    if let Some([twin, _]) = tensors.array_windows().find(|[a, b]| a.name == b.name) {
+        return Err(SafetensorsWriteError::Tensor { name: shown(twin.name), reason: "two tensors have this name" });
+    }
+    tensors.sort_by_key(|tensor| Reverse(tensor.dtype.block_bytes()));
+
+    let mut header = serde_json::to_vec(&Header { tensors: &tensors, metadata })
+        .map_err(|source| SafetensorsWriteError::Header { source })?;
+    header.resize(header.len().next_multiple_of(LENGTH_BYTES as usize), b' ');
+    let length = header.len() as u64;
+    if length > MAX_HEADER_LEN {
+        return Err(SafetensorsWriteError::HeaderLength { found: length, limit: MAX_HEADER_LEN });
+    }
+    out.write_all(&length.to_le_bytes())
+        .and_then(|()| out.write_all(&header))
+        .and_then(|()| tensors.iter().try_for_each(|tensor| out.write_all(tensor.bytes)))
+        .and_then(|()| out.flush())
+        .map_err(|source| SafetensorsWriteError::Write { source })
+}
+
+fn check(tensor: &TensorView<'_>) -> Result<(), SafetensorsWriteError> {
+    let &TensorView { name, dtype, shape, bytes } = tensor;
+    let refused = |reason| Err(SafetensorsWriteError::Tensor { name: shown(name), reason });
+    if !is_tensor_name(name) || name == METADATA_KEY {
+        return refused("its name is not made of 1 to 256 of A-Z a-z 0-9 . _ / - without a .. segment");
+    }
+    if dtype.is_block_quantised() {
+        return refused("safetensors has no block-quantised kinds; write GGUF");
+    }
+    if shape.len() > MAX_RANK {
+        return refused("it has more than 8 dimensions");
+    }
+    if shape.contains(&0) {
+        return refused("it has a dimension of length 0");
+    }
+    let elements = shape.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim as u64));
+    let Some(expected) = elements.and_then(|elements| dtype.byte_len(elements)) else {
+        return refused("its shape is too large to count its bytes");
+    };
+    let found = bytes.len() as u64;
+    if found == expected {
+        return Ok(());
+    }
+    Err(SafetensorsWriteError::Length { name: name.to_owned(), dtype, shape: shape.to_vec(), found, expected })
+}
+
+struct Header<'a> {
+    tensors: &'a [TensorView<'a>],
+    metadata: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    dtype: &'static str,
+    shape: &'a [usize],
+    data_offsets: (u64, u64),
+}
+
+impl Serialize for Header<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if !self.metadata.is_empty() {
+            map.serialize_entry(METADATA_KEY, self.metadata)?;
+        }
+        let mut begin = 0;
+        for &TensorView { name, dtype, shape, bytes } in self.tensors {
+            let end = begin + bytes.len() as u64;
+            map.serialize_entry(name, &Entry { dtype: dtype.as_str(), shape, data_offsets: (begin, end) })?;
+            begin = end;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,122 @@
+use crate::{Dtype, ReadAt, WeightsError, dequantise, tensor_name::shown};
+
+/// Where one tensor lies in its file and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// The key under which the file lists it.
+    pub name: String,
+    /// How its elements are stored.
+    pub dtype: Dtype,
+    /// Its dimensions in row-major order, slowest first; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// Its first byte, counted from the start of the file.
+    pub offset: u64,
+    /// How many bytes it takes.
+    pub bytes: u64,
+}
+
+impl TensorInfo {
+    /// How many elements the tensor has.
+    pub fn elements(&self) -> u64 {
+        self.shape.iter().map(|&dim| dim as u64).product()
+    }
+}
+
+/// A tensor as the file stores it: little-endian, row-major.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawTensor {
+    /// How the elements are stored.
+    pub dtype: Dtype,
+    /// The dimensions in row-major order, slowest first; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// The stored bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl RawTensor {
+    /// The elements in single precision, whatever they are stored in.
+    ///
+    /// Doubles and 64-bit integers are rounded, `Bool` becomes 0 or 1, quantised blocks are unpacked.
+    pub fn to_f32(&self) -> Vec<f32> {
+        dequantise(self.dtype, &self.bytes)
+    }
+}
+
+/// A file, or several behind an index, from which tensors are read by name.
+pub trait TensorSource {
+    /// All tensors, sorted by name.
+    fn tensors(&self) -> &[TensorInfo];
+
+    /// Read the tensor `name` as it is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::UnknownTensor`] where there is none of that name, [`WeightsError::ReadTensor`] and
+    /// [`WeightsError::TensorMemory`] where it cannot be brought in; a GGUF file also answers
+    /// [`crate::GgufError::UnsupportedType`].
+    fn read(&self, name: &str) -> Result<RawTensor, WeightsError>;
+
+    /// The text that the file's metadata holds under `key`: `__metadata__` of safetensors, a string value of GGUF.
+    fn metadata(&self, key: &str) -> Option<&str>;
+
+    /// What and where the tensor `name` is.
+    fn info(&self, name: &str) -> Option<&TensorInfo> {
+        find(self.tensors(), name)
+    }
+}
+
+impl<S: TensorSource + ?Sized> TensorSource for Box<S> {
+    fn tensors(&self) -> &[TensorInfo] {
+        (**self).tensors()
+    }
+
+    fn read(&self, name: &str) -> Result<RawTensor, WeightsError> {
+        (**self).read(name)
+    }
+
+    fn metadata(&self, key: &str) -> Option<&str> {
+        (**self).metadata(key)
+    }
+
+    fn info(&self, name: &str) -> Option<&TensorInfo> {
+        (**self).info(name)
+    }
+}
+
+/// The tensor `name` in a list sorted by name.
+pub(crate) fn find<'a>(tensors: &'a [TensorInfo], name: &str) -> Option<&'a TensorInfo> {
+    let index = tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name)).ok()?;
+    tensors.get(index)
+}
+
+/// Read the tensor `name` of a sorted list from the file that the list describes.
+pub(crate) fn read_tensor<R: ReadAt + ?Sized>(
+    reader: &R,
+    tensors: &[TensorInfo],
+    name: &str,
+) -> Result<RawTensor, WeightsError> {
+    let info = find(tensors, name).ok_or_else(|| WeightsError::UnknownTensor { name: shown(name) })?;
+    let TensorInfo { name, dtype, shape, offset, bytes: len } = info;
+    let no_memory = || WeightsError::TensorMemory { name: name.clone(), bytes: *len };
+    let len = usize::try_from(*len).map_err(|_| no_memory())?;
+    // A page's memory ends long before its disk does, and an allocation that fails there takes the worker with it.
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).map_err(|_| no_memory())?;
+    bytes.resize(len, 0);
+    reader.read_exact_at(*offset, &mut bytes).map_err(|source| WeightsError::ReadTensor {
+        name: name.clone(),
+        offset: *offset,
+        source,
+    })?;
+    Ok(RawTensor { dtype: *dtype, shape: shape.clone(), bytes })
+}
+
+/// The dimensions as indices and their product.
+///
+/// `None` where a dimension does not fit this platform or the product does not fit in 63 bits.
+pub(crate) fn checked_shape(dims: &[u64]) -> Option<(Vec<usize>, u64)> {
+    let elements = dims.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim))?;
+    i64::try_from(elements).ok()?;
+    let shape = dims.iter().map(|&dim| usize::try_from(dim).ok()).collect::<Option<_>>()?;
+    Some((shape, elements))
+}

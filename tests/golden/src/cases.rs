@@ -1,0 +1,202 @@
+//! How each kind of case is computed.
+
+use crate::{
+    Case, Comparison, Data, Kind, Run, Tensors, compare,
+    tensors::{numbers, tensor},
+};
+use anyhow::{Context as _, Result};
+use burn::tensor::Device;
+use diffusion::{
+    nn::{Builder, BuilderRoot},
+    noise::{Noise, TorchCpu},
+    pipeline::{CancelToken, Component, InitImage, LoadOptions, PipelineRequest, Silent, StableDiffusion},
+    scheduler::{Schedule, SchedulerConfig},
+    text::{ClipTextConfig, ClipTextModel, Tokenizer},
+    unet::{UNet2DConditionModel, UNetConfig},
+    vae::{AutoencoderKl, AutoencoderTiny, TinyVaeConfig, VaeConfig},
+};
+use serde::de::DeserializeOwned;
+use spec::{ImageSize, NoiseKind, SchedulerKind, Seed};
+
+/// Computes a case on a device and compares every output.
+///
+/// # Errors
+/// When a file is not there, the model does not load, or the device fails; a wrong result is not an error here.
+pub async fn run(case: &Case, data: &Data, device: &Device) -> Result<Vec<Comparison>> {
+    let recorded = data.tensors(&case.file)?;
+    let on = Bench { data, device, recorded, tolerance: case.tolerance };
+    match &case.kind {
+        Kind::Text { model, prompts } => on.text(model, prompts).await,
+        Kind::Unet { model } => on.unet(model).await,
+        Kind::Vae { model } => on.vae(model).await,
+        Kind::Taesd { folder } => on.taesd(folder).await,
+        Kind::Scheduler { scheduler, config, steps } => on.scheduler(*scheduler, config, *steps).await,
+        Kind::Text2img { model, request } | Kind::Img2img { model, request } => {
+            Box::pin(on.pipeline(model, request)).await
+        }
+        Kind::Noise => on.noise(),
+    }
+    .with_context(|| format!("case {}", case.name))
+}
+
+/// A case on a device.
+struct Bench<'a> {
+    data: &'a Data,
+    device: &'a Device,
+    recorded: Tensors,
+    tolerance: f64,
+}
+
+/// Loads one part, which must be all of its file.
+fn load<C, T, E>(
+    config: &str,
+    component: &Component,
+    device: &Device,
+    new: impl FnOnce(&Builder<'_>, &C) -> Result<T, E>,
+) -> Result<T>
+where
+    C: DeserializeOwned,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let root = BuilderRoot::from_checkpoint(&*component.source, device, false);
+    let module = new(&root.root(&component.prefix), &serde_json::from_str(config)?)?;
+    root.finish(&component.prefix)?;
+    Ok(module)
+}
+
+impl Bench<'_> {
+    async fn text(&self, model: &str, prompts: &[String]) -> Result<Vec<Comparison>> {
+        let files = self.data.model(model)?;
+        let tokenizer = Tokenizer::new(&files.vocab, &files.merges, &files.pad_token)?;
+        let encoder =
+            load::<ClipTextConfig, _, _>(&files.text_config, &files.text_encoder, self.device, ClipTextModel::new)?;
+        let ids: Vec<Vec<u32>> =
+            prompts.iter().map(|prompt| tokenizer.encode(prompt, encoder.context_length())).collect();
+        let flat: Vec<f32> = ids.iter().flatten().map(|&id| id as f32).collect();
+        let mut compared = vec![Comparison::of("input_ids", &flat, &numbers(&self.recorded, "input_ids")?, 0.0)];
+        for (clip_skip, name) in [(1, "last_hidden_state"), (2, "skip_1"), (3, "skip_2")] {
+            let output = encoder.forward(&ids, clip_skip, self.device);
+            compared.push(compare(output.hidden, &self.recorded, name, self.tolerance).await?);
+            if clip_skip == 1 {
+                compared.push(compare(output.pooled, &self.recorded, "pooled", self.tolerance).await?);
+            }
+        }
+        Ok(compared)
+    }
+
+    async fn unet(&self, model: &str) -> Result<Vec<Comparison>> {
+        let files = self.data.model(model)?;
+        let unet = load::<UNetConfig, _, _>(&files.unet_config, &files.unet, self.device, UNet2DConditionModel::new)?;
+        let sample = tensor(&self.recorded, "sample", self.device)?;
+        let context = tensor(&self.recorded, "encoder_hidden_states", self.device)?;
+        let timesteps: Vec<f64> = numbers(&self.recorded, "timestep")?.into_iter().map(f64::from).collect();
+        let output = unet.forward(sample, &timesteps, &context);
+        Ok(vec![compare(output, &self.recorded, "out", self.tolerance).await?])
+    }
+
+    async fn vae(&self, model: &str) -> Result<Vec<Comparison>> {
+        let files = self.data.model(model)?;
+        let vae = load::<VaeConfig, _, _>(&files.vae_config, &files.vae, self.device, AutoencoderKl::new)?;
+        let posterior = vae.encode(tensor(&self.recorded, "image", self.device)?);
+        let decoded = vae.decode(tensor(&self.recorded, "z", self.device)?);
+        Ok(vec![
+            compare(posterior.mean, &self.recorded, "mean", self.tolerance).await?,
+            compare(posterior.logvar, &self.recorded, "logvar", self.tolerance).await?,
+            compare(decoded, &self.recorded, "decoded", self.tolerance).await?,
+        ])
+    }
+
+    async fn taesd(&self, folder: &str) -> Result<Vec<Comparison>> {
+        let config = self.data.text(&format!("{folder}/config.json"))?;
+        let component = self.data.component(&format!("{folder}/diffusion_pytorch_model.safetensors"))?;
+        let taesd = load::<TinyVaeConfig, _, _>(&config, &component, self.device, AutoencoderTiny::new)?;
+        let encoded = taesd.encode(tensor(&self.recorded, "image", self.device)?);
+        let decoded = taesd.decode(tensor(&self.recorded, "z", self.device)?);
+        Ok(vec![
+            compare(encoded, &self.recorded, "encoded", self.tolerance).await?,
+            compare(decoded, &self.recorded, "decoded", self.tolerance).await?,
+        ])
+    }
+
+    /// The stand-in for the model is `sample * t / (t + 1)` of the scaled input, as in the script that recorded it.
+    async fn scheduler(
+        &self,
+        kind: SchedulerKind,
+        config: &serde_json::Value,
+        steps: usize,
+    ) -> Result<Vec<Comparison>> {
+        let config = SchedulerConfig::from_json(&config.to_string())?;
+        anyhow::ensure!(config.kind() == kind, "the configuration is taken for {}", config.kind());
+        let mut schedule = Schedule::new(kind, &config, steps)?;
+        let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<_>>();
+        let mut compared = Vec::new();
+        let mut plain = |name: &str, computed: &[f64]| -> Result<()> {
+            let recorded = numbers(&self.recorded, name)?;
+            compared.push(Comparison::of(name, &single(computed), &recorded, self.tolerance));
+            Ok(())
+        };
+        plain("timesteps", schedule.timesteps())?;
+        plain("init_noise_sigma", &[schedule.init_noise_sigma()])?;
+        if self.recorded.contains_key("sigmas") {
+            plain("sigmas", schedule.sigmas())?;
+        }
+
+        let trajectory = numbers(&self.recorded, "trajectory")?;
+        let init = tensor::<4>(&self.recorded, "init", self.device)?;
+        let size = init.dims().iter().product();
+        let mut sample = init * schedule.init_noise_sigma();
+        for (index, recorded) in trajectory.chunks_exact(size).enumerate() {
+            let timestep = schedule.timesteps()[index];
+            let output = schedule.scale_model_input(sample.clone(), index) * (timestep / (timestep + 1.0));
+            let draw = || tensor(&self.recorded, &format!("noise_{index:02}"), self.device);
+            let noise = schedule.draws_noise().then(draw).transpose()?;
+            sample = schedule.step(output, index, sample, noise).prev_sample;
+            let computed = crate::values(sample.clone()).await?;
+            compared.push(Comparison::of(format!("step {index}"), &computed, recorded, self.tolerance));
+        }
+        anyhow::ensure!(trajectory.len() == steps * size, "the trajectory has not {steps} steps");
+        Ok(compared)
+    }
+
+    async fn pipeline(&self, model: &str, run: &Run) -> Result<Vec<Comparison>> {
+        let pipeline = StableDiffusion::load(&self.data.model(model)?, self.device, LoadOptions::default())?;
+        let recorded = |name| tensor(&self.recorded, name, self.device);
+        let (latents, init) = if self.recorded.contains_key("image_in") {
+            let pixels = recorded("image_in")? * 2.0 - 1.0;
+            let noise = Some([recorded("posterior_noise")?, recorded("noise")?]);
+            (None, Some(InitImage { pixels, strength: run.strength, noise }))
+        } else {
+            (Some(recorded("latents")?), None)
+        };
+        let request = PipelineRequest {
+            prompts: run.prompts.clone(),
+            negative_prompts: run.negative_prompts.clone(),
+            steps: run.steps,
+            guidance: run.guidance,
+            guidance_rescale: run.guidance_rescale,
+            scheduler: None,
+            size: ImageSize::new(64, 64)?,
+            clip_skip: run.clip_skip,
+            noise: Noise::new(NoiseKind::Philox, Seed(0), run.prompts.len()),
+            latents,
+            init,
+        };
+        let generated = Box::pin(pipeline.generate(request, &mut Silent, &CancelToken::default())).await?;
+        Ok(vec![
+            compare(generated.latents, &self.recorded, "final_latents", self.tolerance).await?,
+            compare(generated.image, &self.recorded, "image", self.tolerance).await?,
+        ])
+    }
+
+    /// Names are `seed42.1x4x8x8`.
+    fn noise(&self) -> Result<Vec<Comparison>> {
+        let compared = self.recorded.iter().map(|(name, recorded)| {
+            let seed = name.strip_prefix("seed").and_then(|name| name.split_once('.')).map(|(seed, _)| seed.parse());
+            let seed = seed.with_context(|| format!("`{name}` names no seed"))??;
+            let recorded = recorded.to_f32();
+            let computed = TorchCpu::new(seed).normal(recorded.len());
+            Ok(Comparison::of(name, &computed, &recorded, self.tolerance))
+        });
+        compared.collect()
+    }
+}

@@ -1,0 +1,231 @@
+//! The recorded models and cases.
+
+use crate::{Tensors, read_all, to_safetensors};
+use anyhow::{Context as _, Result, bail, ensure};
+use diffusion::pipeline::{Component, ModelCard, ModelFiles};
+use serde::Deserialize;
+use std::{io, rc::Rc};
+use weights::{Dtype, RawTensor, SafetensorsFile, TensorSource};
+
+/// `cases.json`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Manifest {
+    /// Whole models.
+    pub models: Vec<Model>,
+    /// What is compared.
+    pub cases: Vec<Case>,
+}
+
+/// Where the parts of a model lie.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Model {
+    /// Its name.
+    pub name: String,
+    /// The folder of its denoiser, text encoder and scheduler.
+    pub folder: String,
+    /// The folder of its autoencoder, which models share.
+    pub vae: String,
+    /// The folder of its vocabulary, which models share.
+    pub tokenizer: String,
+    /// The token that fills the context.
+    pub pad_token: String,
+}
+
+/// One recorded computation.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Case {
+    /// Its name.
+    pub name: String,
+    /// The file of inputs and outputs.
+    pub file: String,
+    /// Largest relative error of an output.
+    pub tolerance: f64,
+    /// What was computed.
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+/// What a case computed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Kind {
+    /// Tokenizer and text encoder.
+    Text {
+        /// Whose.
+        model: String,
+        /// What was encoded.
+        prompts: Vec<String>,
+    },
+    /// One pass of the denoiser.
+    Unet {
+        /// Whose.
+        model: String,
+    },
+    /// Both ways through the autoencoder.
+    Vae {
+        /// Whose.
+        model: String,
+    },
+    /// Both ways through the small autoencoder.
+    Taesd {
+        /// Where it lies.
+        folder: String,
+    },
+    /// All steps of a scheduler with a stand-in for the model.
+    Scheduler {
+        /// The scheduler.
+        scheduler: spec::SchedulerKind,
+        /// `scheduler_config.json`.
+        config: serde_json::Value,
+        /// How many steps.
+        steps: usize,
+    },
+    /// A whole run from noise.
+    Text2img {
+        /// Whose.
+        model: String,
+        /// Its parameters.
+        request: Run,
+    },
+    /// A whole run from a picture.
+    Img2img {
+        /// Whose.
+        model: String,
+        /// Its parameters.
+        request: Run,
+    },
+    /// Noise of seeds.
+    Noise,
+}
+
+/// Parameters of a whole run.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Run {
+    /// One prompt for each picture.
+    pub prompts: Vec<String>,
+    /// One negative prompt for each.
+    pub negative_prompts: Vec<String>,
+    /// Denoising steps.
+    pub steps: spec::Steps,
+    /// Guidance scale.
+    pub guidance: spec::Guidance,
+    /// Guidance rescale.
+    #[serde(default)]
+    pub guidance_rescale: spec::GuidanceRescale,
+    /// Which text-encoder layer is used.
+    #[serde(default)]
+    pub clip_skip: spec::ClipSkip,
+    /// How much of an initial picture is repainted.
+    #[serde(default)]
+    pub strength: spec::Strength,
+}
+
+type Read = Box<dyn Fn(&str) -> io::Result<Vec<u8>>>;
+
+/// Delivers the recorded files by name.
+pub struct Data {
+    read: Read,
+}
+
+impl Data {
+    /// Files that `read` delivers, by their path below `data/`.
+    pub fn new(read: impl Fn(&str) -> io::Result<Vec<u8>> + 'static) -> Self {
+        Self { read: Box::new(read) }
+    }
+
+    /// The folder `data/` of this crate.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn folder() -> Self {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+        Self::new(move |path| std::fs::read(folder.join(path)))
+    }
+
+    fn bytes(&self, path: &str) -> Result<Vec<u8>> {
+        (self.read)(path).with_context(|| format!("cannot read {path}"))
+    }
+
+    /// A text file.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn text(&self, path: &str) -> Result<String> {
+        String::from_utf8(self.bytes(path)?).with_context(|| format!("{path} is not text"))
+    }
+
+    fn source(&self, path: &str) -> Result<SafetensorsFile<Vec<u8>>> {
+        SafetensorsFile::open(self.bytes(path)?).with_context(|| format!("cannot open {path}"))
+    }
+
+    /// All tensors of a file.
+    ///
+    /// # Errors
+    /// When it is not there or damaged.
+    pub fn tensors(&self, path: &str) -> Result<Tensors> {
+        read_all(&self.source(path)?)
+    }
+
+    /// The list of models and cases.
+    ///
+    /// # Errors
+    /// When it is not there or damaged.
+    pub fn manifest(&self) -> Result<Manifest> {
+        serde_json::from_str(&self.text("cases.json")?).context("cannot read cases.json")
+    }
+
+    /// The weights of a part as a file of its own.
+    ///
+    /// # Errors
+    /// When they are not there or damaged.
+    pub fn component(&self, path: &str) -> Result<Component> {
+        let source = self.source(path)?;
+        let is_trimmed = source.info(&format!("{EMBEDDING}.rows")).is_some();
+        let source: Rc<dyn TensorSource> =
+            if is_trimmed { Rc::new(whole(read_all(&source)?)?) } else { Rc::new(source) };
+        Ok(Component { source, prefix: String::new() })
+    }
+
+    /// All parts of a model.
+    ///
+    /// # Errors
+    /// When one is not there or damaged.
+    pub fn model(&self, name: &str) -> Result<ModelFiles> {
+        let manifest = self.manifest()?;
+        let model = manifest.models.into_iter().find(|model| model.name == name);
+        let Model { folder, vae, tokenizer, pad_token, .. } = model.with_context(|| format!("no model {name}"))?;
+        Ok(ModelFiles {
+            unet_config: self.text(&format!("{folder}/unet/config.json"))?,
+            vae_config: self.text(&format!("{vae}/config.json"))?,
+            text_config: self.text(&format!("{folder}/text_encoder/config.json"))?,
+            scheduler_config: self.text(&format!("{folder}/scheduler/scheduler_config.json"))?,
+            vocab: self.text(&format!("{tokenizer}/vocab.json"))?,
+            merges: self.text(&format!("{tokenizer}/merges.txt"))?,
+            pad_token,
+            unet: self.component(&format!("{folder}/unet/diffusion_pytorch_model.safetensors"))?,
+            vae: self.component(&format!("{vae}/diffusion_pytorch_model.safetensors"))?,
+            text_encoder: self.component(&format!("{folder}/text_encoder/model.safetensors"))?,
+            tiny_vae: None,
+            card: ModelCard::default(),
+        })
+    }
+}
+
+/// The table that is stored in part.
+const EMBEDDING: &str = "text_model.embeddings.token_embedding.weight";
+/// Ids of the vocabulary.
+const VOCABULARY: usize = 49_408;
+
+/// Puts the rows that were kept of a token embedding back into their places, with zeros between them.
+fn whole(mut tensors: Tensors) -> Result<SafetensorsFile<Vec<u8>>> {
+    let rows = tensors.remove(&format!("{EMBEDDING}.rows")).context("the rows are not listed")?;
+    let kept = tensors.remove(&format!("{EMBEDDING}.kept")).context("the rows are not there")?;
+    let [count, width] = kept.shape[..] else { bail!("the rows are not a matrix") };
+    ensure!(kept.dtype == Dtype::F16 && rows.shape == [count], "the rows and their list differ");
+    let row = width * kept.dtype.block_bytes();
+    let mut bytes = vec![0; VOCABULARY * row];
+    for (&id, values) in rows.to_f32().iter().zip(kept.bytes.chunks_exact(row)) {
+        let start = id as usize * row;
+        bytes[start..start + row].copy_from_slice(values);
+    }
+    tensors.insert(EMBEDDING.to_owned(), RawTensor { dtype: kept.dtype, shape: vec![VOCABULARY, width], bytes });
+    Ok(SafetensorsFile::open(to_safetensors(&tensors)?)?)
+}
