@@ -17,6 +17,8 @@ const WORKER_URL: &str = "/engine_loader.js";
 const WORKER_TYPE: WorkerType = WorkerType::Module;
 /// Field of a worker's first message.
 const READY_FIELD: &str = "ready";
+/// How long a worker that failed may still say why: a browser delivers its exception and its last message in any order.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How often the watchdog counts a silent moment.
 const TICK_SECONDS: u32 = 5;
 
@@ -69,6 +71,8 @@ pub struct EngineHandle(StoredValue<Inner, LocalStorage>);
 
 struct Inner {
     worker: Option<Worker>,
+    // Counts workers, so that what was meant for one does not reach the next.
+    generation: u32,
     is_ready: bool,
     queue: Vec<(Object, Array)>,
     watch: Watch,
@@ -86,6 +90,7 @@ impl EngineHandle {
     pub fn new(listener: impl Fn(Incoming) + 'static) -> Self {
         let inner = StoredValue::new_local(Inner {
             worker: None,
+            generation: 0,
             is_ready: false,
             queue: Vec::new(),
             watch: Watch::Off,
@@ -102,7 +107,8 @@ impl EngineHandle {
             event.prevent_default();
             // A script that could not be fetched gives a plain event, whose `message` is undefined.
             let message = Reflect::get(&event, &"message".into()).ok().and_then(|text| text.as_string());
-            this.fail(Fault::Crashed(message.unwrap_or_else(|| "its script could not be loaded".to_owned())));
+            let message = message.unwrap_or_else(|| "its script could not be loaded".to_owned());
+            this.fail_after_last_words(Fault::Crashed(message));
         });
         let on_message_error = closure(move |_: MessageEvent| this.fail(Fault::Unreadable));
         let ticker = set_interval_with_handle(move || this.tick(), Duration::from_secs(u64::from(TICK_SECONDS))).ok();
@@ -198,6 +204,20 @@ impl EngineHandle {
         }
     }
 
+    /// An exception says little; the engine's own message about it, if it still comes, replaces the worker before.
+    fn fail_after_last_words(self, fault: Fault) {
+        let generation = move || self.0.try_with_value(|inner| inner.generation);
+        let failed = generation();
+        set_timeout(
+            move || {
+                if generation() == failed {
+                    self.fail(fault);
+                }
+            },
+            LAST_WORDS,
+        );
+    }
+
     fn fail(self, fault: Fault) {
         self.terminate();
         // Not from within the worker's own event or the caller's borrow: the listener replaces the worker.
@@ -213,6 +233,7 @@ impl EngineHandle {
 
     fn terminate(self) {
         self.0.try_update_value(|inner| {
+            inner.generation += 1;
             inner.is_ready = false;
             inner.watch = Watch::Off;
             inner.queue.clear();

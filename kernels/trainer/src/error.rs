@@ -45,6 +45,9 @@ pub enum TrainError {
     /// A checkpoint's numbers could not be read.
     #[error("could not read the checkpoint's state")]
     State(#[from] serde_json::Error),
+    /// The system gave no thread to compute on.
+    #[error("could not start a thread")]
+    Threads(#[source] rayon::ThreadPoolBuildError),
     /// A trained model could not be run.
     #[error("could not draw samples")]
     Sample(#[from] diffusion::pipeline::GenerateError),

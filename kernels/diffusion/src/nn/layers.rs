@@ -1,5 +1,7 @@
 //! Linear, convolution, embedding and norms.
 
+#[cfg(feature = "autodiff")]
+use super::training;
 use super::{Builder, Init};
 use burn::{
     module::{Module, Param},
@@ -107,39 +109,16 @@ impl Conv2d {
     /// - input: `[batch, in, height, width]`
     /// - output: `[batch, out, height', width']`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
         let (weight, bias) = (self.weight.val(), self.bias.as_ref().map(Param::val));
-        let [_, _, kernel, _] = weight.dims();
-        if weight.is_require_grad() && (kernel, self.stride, self.padding) == (3, 1, 1) {
-            return train_conv3x3(input, weight, bias);
+        #[cfg(feature = "autodiff")]
+        if let Some(bias) = &bias
+            && training::handles(&weight)
+        {
+            return training::conv2d(input, weight, bias.clone(), self.stride, self.padding);
         }
+        let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
         conv2d(input, weight, bias, options)
     }
-}
-
-/// A 3 x 3 convolution whose weight's gradient is one matrix product.
-///
-/// The framework computes that gradient as a convolution with a kernel as large as the picture, once for each input channel,
-/// which costs more than everything else in a training step on a CPU. Here the weight's path is a product with the unfolded
-/// input, outside the graph, and the input's path is the ordinary convolution with a constant weight; the value is the latter's.
-fn train_conv3x3(input: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
-    let [batch, channels, height, width] = input.dims();
-    let [out, ..] = weight.dims();
-    let output = conv2d(input.clone(), weight.clone().detach(), bias, ConvOptions::new([1, 1], [1, 1], [1, 1], 1));
-
-    let padded = input.detach().swap_dims(0, 1).pad((1, 1, 1, 1), 0.0);
-    let shifted = (0..9)
-        .map(|place| {
-            let (row, column) = (place / 3, place % 3);
-            padded.clone().slice([0..channels, 0..batch, row..row + height, column..column + width])
-        })
-        .collect();
-    // `[9 * in, batch * height * width]`, the kernel's place slowest, so the weight is brought into that order.
-    let unfolded = Tensor::cat(shifted, 0).reshape([9 * channels, batch * height * width]);
-    let rows = weight.permute([0, 2, 3, 1]).reshape([out, 9 * channels]);
-    let product = rows.matmul(unfolded);
-    let product = product.reshape([out, batch, height, width]).swap_dims(0, 1);
-    output + (product.clone() - product.detach())
 }
 
 /// `Y = groupnorm(X) * γ + β` over groups of channels (Wu and He, 2018).
@@ -170,6 +149,32 @@ impl GroupNorm {
     ///
     /// - input, output: `[batch, channels, height, width]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        #[cfg(feature = "autodiff")]
+        if training::handles(&self.weight.val()) {
+            return self.train(input, false);
+        }
+        self.infer(input)
+    }
+
+    /// The norm and then SiLU.
+    ///
+    /// # Shapes
+    ///
+    /// - input, output: `[batch, channels, height, width]`
+    pub fn forward_silu(&self, input: Tensor<4>) -> Tensor<4> {
+        #[cfg(feature = "autodiff")]
+        if training::handles(&self.weight.val()) {
+            return self.train(input, true);
+        }
+        activation::silu(self.infer(input))
+    }
+
+    #[cfg(feature = "autodiff")]
+    fn train(&self, input: Tensor<4>, silu: bool) -> Tensor<4> {
+        training::group_norm(input, self.weight.val(), self.bias.val(), self.groups, self.epsilon, silu)
+    }
+
+    fn infer(&self, input: Tensor<4>) -> Tensor<4> {
         let [batch, channels, height, width] = input.dims();
         let grouped = input.reshape([batch, self.groups, channels / self.groups * height * width]);
         let centred = grouped.clone() - grouped.mean_dim(2);
@@ -209,6 +214,10 @@ impl LayerNorm {
     ///
     /// - input, output: `[batch, tokens, width]`
     pub fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+        #[cfg(feature = "autodiff")]
+        if training::handles(&self.weight.val()) {
+            return training::layer_norm(input, self.weight.val(), self.bias.val(), self.epsilon);
+        }
         let centred = input.clone() - input.mean_dim(2);
         let variance = centred.clone().square().mean_dim(2);
         let normed = centred * (variance + self.epsilon).sqrt().recip();

@@ -3,6 +3,8 @@
 mod attention;
 mod builder;
 mod layers;
+#[cfg(feature = "autodiff")]
+pub mod training;
 
 pub use attention::attend;
 pub use builder::{Builder, BuilderRoot, Init, LoadError, Problem};

@@ -12,7 +12,7 @@ pub use model::UNet2DConditionModel;
 use crate::nn::{Builder, Conv2d, Conv2dShape, GroupNorm, Linear};
 use burn::{
     module::Module,
-    tensor::{Tensor, activation::silu},
+    tensor::Tensor,
 };
 
 /// Sizes of a residual block.
@@ -56,12 +56,12 @@ impl ResnetBlock2D {
     /// - time: `[batch, time_channels]`, after its activation
     /// - output: `[batch, out_channels, height, width]`
     pub(crate) fn forward(&self, input: Tensor<4>, time: Option<&Tensor<2>>) -> Tensor<4> {
-        let hidden = self.conv1.forward(silu(self.norm1.forward(input.clone())));
+        let hidden = self.conv1.forward(self.norm1.forward_silu(input.clone()));
         let hidden = match (&self.time_emb_proj, time) {
             (Some(proj), Some(time)) => hidden + proj.forward_rows(time.clone()).unsqueeze_dims::<4>(&[2, 3]),
             _ => hidden,
         };
-        let hidden = self.conv2.forward(silu(self.norm2.forward(hidden)));
+        let hidden = self.conv2.forward(self.norm2.forward_silu(hidden));
         match &self.conv_shortcut {
             Some(conv) => hidden + conv.forward(input),
             None => hidden + input,

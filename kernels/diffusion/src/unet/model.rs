@@ -80,6 +80,6 @@ impl UNet2DConditionModel {
         for block in &self.up_blocks {
             hidden = block.forward(hidden, &time, context, &mut skips);
         }
-        self.conv_out.forward(silu(self.conv_norm_out.forward(hidden)))
+        self.conv_out.forward(self.conv_norm_out.forward_silu(hidden))
     }
 }

@@ -1,5 +1,7 @@
 //! diffusers' `Transformer2DModel`: attention among pixels, then to the words.
 
+#[cfg(feature = "autodiff")]
+use crate::nn::training;
 use crate::nn::{Builder, Conv2d, Conv2dShape, GroupNorm, LayerNorm, Linear, attend};
 use burn::{
     module::Module,
@@ -52,6 +54,10 @@ impl FeedForward {
     /// Gated by GELU (Shazeer, 2020).
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         let hidden = self.proj.forward(input);
+        #[cfg(feature = "autodiff")]
+        if training::handles(&self.proj.weight.val()) {
+            return self.out.forward(training::geglu(hidden));
+        }
         let [_, _, width] = hidden.dims();
         let value = hidden.clone().narrow(2, 0, width / 2);
         let gate = hidden.narrow(2, width / 2, width / 2);

@@ -8,7 +8,7 @@ use crate::{
 };
 use burn::{
     module::Module,
-    tensor::{Tensor, activation::silu},
+    tensor::Tensor,
 };
 
 const EPSILON: f64 = 1e-6;
@@ -135,7 +135,7 @@ impl Encoder {
         let hidden = self.conv_in.forward(input);
         let hidden = self.down_blocks.iter().fold(hidden, |hidden, block| block.forward(hidden));
         let hidden = self.mid_block.forward(hidden);
-        self.conv_out.forward(silu(self.conv_norm_out.forward(hidden)))
+        self.conv_out.forward(self.conv_norm_out.forward_silu(hidden))
     }
 }
 
@@ -193,7 +193,7 @@ impl Decoder {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let hidden = self.mid_block.forward(self.conv_in.forward(input));
         let hidden = self.up_blocks.iter().fold(hidden, |hidden, block| block.forward(hidden));
-        self.conv_out.forward(silu(self.conv_norm_out.forward(hidden)))
+        self.conv_out.forward(self.conv_norm_out.forward_silu(hidden))
     }
 }
 

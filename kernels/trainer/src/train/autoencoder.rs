@@ -1,9 +1,9 @@
 //! First stage: pixels to latents and back.
 
-use super::{TrainOptions, pace::Pace};
+use super::{TrainOptions, pace::Pace, shards::Shards};
 use crate::{
     LearningRate, Report, TrainError,
-    average::{Average, Parameters, parameters},
+    average::{Average, parameters},
     checkpoint::{Checkpoint, State},
     demo::{Dataset, IMAGE_SIDE, Sprites, configs},
     random::Random,
@@ -11,7 +11,7 @@ use crate::{
 use burn::{
     grad_clipping::GradientClippingConfig,
     module::{Module as _, ParamId},
-    optim::{AdamWConfig, GradientsParams},
+    optim::AdamWConfig,
     tensor::{Device, Tensor, TensorData},
 };
 use diffusion::{
@@ -19,9 +19,11 @@ use diffusion::{
     picture::Picture,
     vae::{AutoencoderKl, VaeConfig},
 };
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 const BATCH: usize = 8;
+/// Numbers in the latents of a picture: 4 channels at a quarter of its sides.
+const LATENTS: usize = (4 * IMAGE_SIDE * IMAGE_SIDE / 16) as usize;
 const RATE: LearningRate = LearningRate { peak: 1.5e-3, warm_up: 100 };
 /// Weight of the Kullback-Leibler term; the denoiser only needs latents that stay near the origin.
 const KL: f64 = 1e-5;
@@ -45,11 +47,6 @@ pub fn load<T>(
     let module = build(&root)?;
     root.finish("").map_err(|error: LoadError| TrainError::Load(error))?;
     Ok((module, root.names()))
-}
-
-/// Average of a checkpoint as flat tensors.
-pub fn load_average<M: burn::module::Module>(module: &M) -> Parameters {
-    parameters(module)
 }
 
 pub fn train(
@@ -89,7 +86,7 @@ fn steps(
         optimiser = checkpoint.load_optimiser(state, optimiser)?;
         let (model, names) = load(&checkpoint.weights(), &device, build)?;
         let (averaged, _) = load(&checkpoint.average(), &options.device, build)?;
-        (model, names, Average::new(0.999, load_average(&averaged)))
+        (model, names, Average::new(0.999, parameters(&averaged)))
     } else {
         let root = BuilderRoot::random(1, &device);
         let model = build(&root)?;
@@ -97,34 +94,50 @@ fn steps(
         (model, root.names(), average)
     };
     let mut model = model.set_require_grad(true);
+    let shards = Shards::new(&options.device, BATCH)?;
     while !pace.is_over() {
-        let mut random = Random::new(1, pace.state.step);
-        let pictures: Vec<Picture> = (0..BATCH)
-            .map(|_| {
-                let item = *random.pick(&options.dataset.items);
-                sprites.draw(item.object, item.colour, item.scale, item.position)
-            })
-            .collect();
-        let pixels = batch_of(&pictures, &device);
-        let posterior = model.encode(pixels.clone());
-        let [batch, channels, height, width] = posterior.mean.dims();
-        let noise = random.normal(batch * channels * height * width);
-        let noise = Tensor::from_data(TensorData::new(noise, [batch, channels, height, width]), &device);
-        let divergence =
-            (posterior.mean.clone().square() + posterior.logvar.clone().exp() - posterior.logvar.clone() - 1.0).mean();
-        let difference = model.decode(posterior.sample(noise)) - pixels;
-        let squared = difference.clone().square().mean();
-        let loss = squared.clone() + difference.abs().mean() * 0.2 + divergence * KL;
-        let value: f32 = squared.into_scalar();
-        let gradients = GradientsParams::from_grads(loss.backward(), &model);
-        model = optimiser.step(RATE.at(pace.state.step, pace.done()), model, gradients);
+        let step = pace.state.step;
+        let (squared, gradients) = shards.gradients(&model, BATCH, |model, places| {
+            loss(model, batch(options, sprites, step, places), &device)
+        });
+        model = optimiser.step(RATE.at(step, pace.done()), model, gradients);
         average.update(pace.state.step, parameters(&model));
-        pace.step(f64::from(value), report);
+        pace.step(squared, report);
         if pace.wants_save() {
             checkpoint.save(pace.state, &names, &parameters(&model), &average.parameters, &optimiser)?;
         }
     }
     Ok(())
+}
+
+/// A part of one step's pictures, and the noise of their latents.
+struct Batch {
+    pictures: Vec<Picture>,
+    noise: Vec<f32>,
+}
+
+/// Everything about a sample follows from the number of its step and its place in the batch.
+fn batch(options: &TrainOptions, sprites: &Sprites, step: u64, places: Range<usize>) -> Batch {
+    let (mut pictures, mut noise) = (Vec::new(), Vec::new());
+    for place in places {
+        let mut random = Random::new(1, step * BATCH as u64 + place as u64);
+        let item = *random.pick(&options.dataset.items);
+        pictures.push(sprites.draw(item.object, item.colour, item.scale, item.position));
+        noise.extend(random.normal(LATENTS));
+    }
+    Batch { pictures, noise }
+}
+
+/// What is minimised, and the squared error in it.
+fn loss(model: &AutoencoderKl, batch: Batch, device: &Device) -> (Tensor<1>, Tensor<1>) {
+    let pixels = batch_of(&batch.pictures, device);
+    let posterior = model.encode(pixels.clone());
+    let noise = Tensor::from_data(TensorData::new(batch.noise, posterior.mean.dims()), device);
+    let divergence =
+        (posterior.mean.clone().square() + posterior.logvar.clone().exp() - posterior.logvar.clone() - 1.0).mean();
+    let difference = model.decode(posterior.sample(noise)) - pixels;
+    let squared = difference.clone().square().mean();
+    (squared.clone() + difference.abs().mean() * 0.2 + divergence * KL, squared)
 }
 
 /// # Shapes

@@ -2,9 +2,10 @@
 
 use super::{
     TrainOptions,
-    autoencoder::{TrainedAutoencoder, load, load_average},
+    autoencoder::{TrainedAutoencoder, load},
     grid,
     pace::Pace,
+    shards::Shards,
     words,
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
 use burn::{
     grad_clipping::GradientClippingConfig,
     module::Module,
-    optim::{AdamWConfig, GradientsParams, ModuleOptimizer},
+    optim::{AdamWConfig, ModuleOptimizer},
     tensor::{Device, Tensor, TensorData},
 };
 use diffusion::{
@@ -26,6 +27,7 @@ use diffusion::{
     text::{ClipTextConfig, ClipTextModel, Tokenizer},
     unet::{UNet2DConditionModel, UNetConfig},
 };
+use std::ops::Range;
 
 /// Share of captions that are left empty, so that guidance has something to guide away from (Ho and Salimans, 2022).
 const DROPPED: f32 = 0.1;
@@ -46,7 +48,7 @@ impl Denoiser {
     }
 }
 
-/// One step's samples.
+/// A part of one step's samples.
 struct Batch {
     noisy: Tensor<4>,
     velocity: Tensor<4>,
@@ -63,14 +65,14 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Everything about step `step` follows from its number.
-    fn batch(&self, step: u64, size: usize, trained: usize, device: &Device) -> Batch {
-        let mut random = Random::new(2, step);
+    /// Everything about a sample follows from the number of its step and its place in the batch.
+    fn batch(&self, step: u64, places: Range<usize>, size: usize, trained: usize, device: &Device) -> Batch {
         let side = ((self.latents[0].len() / 4) as f64).sqrt() as usize;
-        let shape = [size, 4, side, side];
+        let shape = [places.len(), 4, side, side];
         let (mut noisy, mut velocity) = (Vec::new(), Vec::new());
         let (mut timesteps, mut ids) = (Vec::new(), Vec::new());
-        for place in 0..size {
+        for place in places {
+            let mut random = Random::new(2, step * size as u64 + place as u64);
             let index = random.index(self.dataset.items.len());
             let caption = random_caption(self.dataset.items[index], &mut random);
             let caption = if random.unit() < DROPPED { String::new() } else { caption };
@@ -115,7 +117,7 @@ pub fn train(
         optimiser = checkpoint.load_optimiser(state, optimiser)?;
         let (model, names) = load(&checkpoint.weights(), &device, build)?;
         let (averaged, _) = load(&checkpoint.average(), &options.device, build)?;
-        (model, names, Average::new(0.999, load_average(&averaged)))
+        (model, names, Average::new(0.999, parameters(&averaged)))
     } else {
         let root = BuilderRoot::random(2, &device);
         let mut model = build(&root)?;
@@ -133,10 +135,14 @@ pub fn train(
         context: all.text.max_position_embeddings,
     };
     let rate = LearningRate { peak: options.learning_rate, warm_up: 200 };
+    let shards = Shards::new(&options.device, options.batch)?;
     while !pace.is_over() {
-        let batch = source.batch(pace.state.step, options.batch, all.scheduler.num_train_timesteps, &device);
-        let (next, loss) = step(model, batch, &mut optimiser, rate.at(pace.state.step, pace.done()), &device);
-        model = next;
+        let timesteps = all.scheduler.num_train_timesteps;
+        let (loss, gradients) = shards.gradients(&model, options.batch, |model, places| {
+            let loss = loss(model, source.batch(pace.state.step, places, options.batch, timesteps, &device), &device);
+            (loss.clone(), loss)
+        });
+        model = optimiser.step(rate.at(pace.state.step, pace.done()), model, gradients);
         average.update(pace.state.step, parameters(&model));
         pace.step(loss, report);
         if pace.wants_save() {
@@ -158,11 +164,8 @@ fn optimiser() -> ModuleOptimizer {
         .init()
 }
 
-fn step(model: Denoiser, batch: Batch, optimiser: &mut ModuleOptimizer, rate: f64, device: &Device) -> (Denoiser, f64) {
+fn loss(model: &Denoiser, batch: Batch, device: &Device) -> Tensor<1> {
     let context = model.text_encoder.forward(&batch.ids, 1, device).hidden;
     let output = model.unet.forward(batch.noisy, &batch.timesteps, &context);
-    let loss = (output - batch.velocity).square().mean();
-    let value: f32 = loss.clone().into_scalar();
-    let gradients = GradientsParams::from_grads(loss.backward(), &model);
-    (optimiser.step(rate, model, gradients), f64::from(value))
+    (output - batch.velocity).square().mean()
 }

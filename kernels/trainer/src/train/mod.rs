@@ -5,6 +5,7 @@ mod denoiser;
 mod export;
 mod grid;
 mod pace;
+mod shards;
 mod words;
 
 use crate::{
