@@ -4,6 +4,7 @@ import { launch } from '../e2e/support/chromium.mjs';
 import { pageUrl } from '../e2e/support/environment.mjs';
 import { Proxy } from '../e2e/support/proxy.mjs';
 import { nativeFigures } from './native.mjs';
+import { comparison } from './onnxruntime.mjs';
 import { playgroundFigures } from './playground.mjs';
 import { report } from './report.mjs';
 
@@ -17,7 +18,9 @@ try {
     report(await playgroundFigures(browser, proxy, device, steps));
   }
   report(await nativeFigures());
-  // onnxruntime-web on the same UNet belongs here, in the same browser and run, as `ours`, `theirs` and `ratio`.
+  for (const device of Object.keys(STEPS)) {
+    report([await comparison(browser, proxy, device)]);
+  }
 } finally {
   await browser.close();
   await proxy.stop();

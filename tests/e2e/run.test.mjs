@@ -101,6 +101,36 @@ test('a picture is painted over, and several are made at once', async () => {
   await visitor.leave();
 });
 
+for (const way of ['paste', 'drop']) {
+  test(`a picture to start from can come by ${way}`, async () => {
+    const visitor = await Visitor.open(browser, pageUrl);
+    const { page } = visitor;
+    await visitor.is('ready');
+    const { bytes } = await visitor.draw({ prompt: PROMPT, steps: 2, seed: 1 });
+    await page.evaluate(hand, { way, base64: bytes.toString('base64') });
+    assert.match(await page.locator('.start-picture').innerText(), /mine\.png/);
+    await page.getByRole('button', { name: 'Remove' }).click();
+    assert.equal(await page.locator('.start-picture').count(), 0);
+
+    await page.evaluate(hand, { way, base64: btoa('this is no picture') });
+    await page.waitForSelector('#start[aria-invalid=true]');
+    await visitor.leave();
+  });
+}
+
+/** Runs in the page: what the browser dispatches when a file is pasted or dropped. */
+function hand({ way, base64 }) {
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], 'mine.png', { type: 'image/png' }));
+  const options = { bubbles: true, cancelable: true };
+  const event =
+    way === 'paste'
+      ? new ClipboardEvent('paste', { ...options, clipboardData: transfer })
+      : new DragEvent('drop', { ...options, dataTransfer: transfer });
+  document.body.dispatchEvent(event);
+}
+
 /** Presses Tab until the focus is where `selector` says. */
 async function tabTo(page, selector) {
   for (let presses = 0; presses < 60; presses += 1) {

@@ -7,6 +7,8 @@ use clap::Args;
 
 use crate::browser::Browser;
 use crate::dist;
+use crate::golden;
+use crate::onnx::Onnx;
 use crate::place::Place;
 use crate::process::shown;
 use crate::step::Steps;
@@ -19,7 +21,7 @@ const BENCHES: [(&str, &str, &str); 1] =
 /// Options of `bench`.
 #[derive(Args)]
 pub struct Bench {
-    /// Which one
+    /// Which one; all without
     name: Option<String>,
     /// One JSON object a line
     #[arg(long)]
@@ -27,27 +29,31 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Run one bench, or list them.
+    /// Run one bench, or all.
     pub async fn run(&self, place: &Place) -> Result<ExitCode> {
         let Self { name, json } = self;
-        let Some(name) = name else {
-            println!("{}", list());
-            return Ok(ExitCode::SUCCESS);
-        };
-        let Some((_, script, _)) = BENCHES.iter().find(|(known, ..)| known == name) else {
-            bail!("there is no bench {name:?}\n{}", list());
-        };
-        if !place.root.join(script).is_file() {
-            bail!("{script} is missing");
+        let chosen: Vec<_> =
+            BENCHES.iter().filter(|(known, ..)| name.as_deref().is_none_or(|name| name == *known)).collect();
+        if chosen.is_empty() {
+            bail!("there is no such bench; there are:\n{}", list());
         }
         let steps = Steps::for_json(*json);
         dist::ensure(place, steps).await?;
+        golden::ensure(place, steps).await?;
         build_native(place, steps).await?;
+        let onnx = Onnx::ensure(place, steps).await?;
         let browser = Browser::ensure(place, steps).await?;
-        let mut node = place.command("node");
-        browser.apply(place, &mut node);
-        node.arg(script).args(json.then_some("--json"));
-        Ok(exit_code(shown(&mut node).await?))
+        for (_, script, _) in chosen {
+            let mut node = place.command("node");
+            browser.apply(place, &mut node);
+            onnx.apply(&mut node);
+            node.arg(script).args(json.then_some("--json"));
+            let status = shown(&mut node).await?;
+            if !status.success() {
+                return Ok(exit_code(status));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use tokio::process::Command;
 
+use crate::golden;
 use crate::place::{Place, on_path};
 use crate::process::quiet;
 use crate::serve::Server;
@@ -36,6 +37,7 @@ impl Browser {
             .env("DARKROOM_URL", url)
             .env("DARKROOM_BIN", place.darkroom())
             .env("DARKROOM_DIST", place.dist())
+            .env("DARKROOM_GOLDEN_ENGINE", golden::folder(place))
             .env("CHROMIUM", chromium)
             // A module is not looked up through NODE_PATH, so scripts import this file by its path.
             .env("PLAYWRIGHT_CORE", place.npm().join("node_modules/playwright-core/index.mjs"));

@@ -13,7 +13,8 @@ use crate::tools::{TRUNK, WASM_BINDGEN};
 use crate::wasm_toolchain::{TARGET, WasmToolchain};
 use crate::{boot, wasm_opt};
 
-const PROFILE: &str = "wasm-release";
+/// The profile of everything that runs in a browser.
+pub const PROFILE: &str = "wasm-release";
 /// Everything that the folder is made from.
 const SOURCES: [&str; 11] = [
     "app",

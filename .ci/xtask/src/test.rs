@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::browser::Browser;
 use crate::dist;
+use crate::golden;
 use crate::place::Place;
 use crate::process::{heard, quiet, shown};
 use crate::step::Steps;
@@ -93,6 +94,7 @@ async fn run_browser(place: &Place, filter: Option<&str>) -> Result<Tally> {
         println!("there are no browser tests in {BROWSER_TESTS}");
         return Ok(Tally::default());
     }
+    golden::ensure(place, Steps::Plain).await?;
     build_native(place, Steps::Plain).await?;
     let browser = Browser::ensure(place, Steps::Plain).await?;
     let report = place.log("browser-tests").with_extension("tap");

@@ -11,6 +11,8 @@ pub enum DeviceKind {
     Cpu,
     /// The first graphics adapter that Vulkan, Metal or DirectX shows, with the browser's own shaders.
     Wgpu,
+    /// The first NVIDIA card through CUDA, in a program that was built with `--features cuda`.
+    Cuda,
 }
 
 impl DeviceKind {
@@ -21,6 +23,10 @@ impl DeviceKind {
             Self::Wgpu => Device::wgpu_options()
                 .init()
                 .context("no graphics adapter could be opened; install a Vulkan driver, or take --device cpu"),
+            #[cfg(feature = "cuda")]
+            Self::Cuda => Ok(Device::cuda(0)),
+            #[cfg(not(feature = "cuda"))]
+            Self::Cuda => anyhow::bail!("this program was built without CUDA; build it with --features cuda"),
         }
     }
 }

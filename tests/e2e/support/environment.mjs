@@ -12,6 +12,8 @@ export const pageUrl = given('DARKROOM_URL');
 export const program = given('DARKROOM_BIN');
 /** The folder that is served. */
 export const dist = given('DARKROOM_DIST');
+/** The folder of the engine that also answers the questions of `golden.test.mjs`. */
+export const goldenEngine = given('DARKROOM_GOLDEN_ENGINE');
 /** The browser. */
 export const chromiumPath = given('CHROMIUM');
 /** Playwright's entry file. */

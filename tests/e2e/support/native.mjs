@@ -17,17 +17,24 @@ export async function demoModel() {
   return join(folder, file);
 }
 
-/** Draws with `darkroom generate`; returns the PNG file's bytes and what was printed. */
+/** Draws with `darkroom generate`; returns the PNG file's bytes, the final latents and what was printed. */
 export async function generate({ prompt, steps, seed }) {
   const folder = await mkdtemp(join(tmpdir(), 'darkroom-'));
   try {
-    const out = join(folder, 'out.png');
-    const options = ['--prompt', prompt, '--steps', steps, '--seed', seed, '--out', out];
+    const [out, saved] = ['out.png', 'latents.safetensors'].map((name) => join(folder, name));
+    const options = ['--prompt', prompt, '--steps', steps, '--seed', seed, '--out', out, '--save-latents', saved];
     const { stdout } = await run(program, ['generate', '--model', await demoModel(), ...options.map(String)]);
-    return { bytes: await readFile(out), printed: stdout };
+    return { bytes: await readFile(out), latents: floats(await readFile(saved), 'final_latents'), printed: stdout };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** One f32 tensor of a safetensors file. */
+function floats(file, name) {
+  const start = 8 + Number(file.readBigUInt64LE(0));
+  const [from, to] = JSON.parse(file.subarray(8, start))[name].data_offsets;
+  return new Float32Array(file.buffer.slice(file.byteOffset + start + from, file.byteOffset + start + to));
 }
 
 /** What `darkroom judge` sees in a picture. */

@@ -1,7 +1,9 @@
 // A server in front of the real one: it counts what is asked for, and answers wrongly when told to.
 
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import http from 'node:http';
+import { join } from 'node:path';
 
 /** Whether a request is for a model's bytes, and not for its manifest. */
 export const isModel = ({ path }) => path.endsWith('.gguf');
@@ -42,6 +44,18 @@ export class Proxy {
     this.spoil(
       ({ path }) => path === '/engine_loader.js',
       (answer) => ({ ...answer, body: Buffer.concat([Buffer.from(`(${script})(${JSON.stringify(argument)});\n`), answer.body]) }),
+    );
+  }
+
+  /** Has the files of a folder in place of the server's below `prefix`. */
+  overlay(prefix, folder, names = null) {
+    this.spoil(
+      ({ path }) => path.startsWith(prefix) && (!names || names.includes(path.slice(prefix.length))),
+      async (answer, { path }) => {
+        const body = await readFile(join(folder, path.slice(prefix.length)));
+        const type = path.endsWith('.js') ? 'text/javascript' : path.endsWith('.wasm') ? 'application/wasm' : 'application/octet-stream';
+        return { ...answer, status: 200, headers: { ...answer.headers, 'content-type': type }, body };
+      },
     );
   }
 

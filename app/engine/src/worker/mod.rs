@@ -3,6 +3,8 @@
 mod device;
 mod download;
 mod error;
+#[cfg(feature = "golden")]
+mod golden;
 mod session;
 mod storage;
 mod task;
@@ -23,9 +25,15 @@ pub fn start() {
         wire::post(&error::panic_event(&info.to_string()), None);
     }));
     let session = Rc::new(RefCell::new(Session::default()));
-    let listener = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| match wire::read(&event) {
-        Ok((request, bytes)) => handle(&session, request, bytes),
-        Err(error) => wire::post(&error.event(None), None),
+    let listener = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+        #[cfg(feature = "golden")]
+        if golden::hears(&event, &session) {
+            return;
+        }
+        match wire::read(&event) {
+            Ok((request, bytes)) => handle(&session, request, bytes),
+            Err(error) => wire::post(&error.event(None), None),
+        }
     });
     wire::scope().set_onmessage(Some(listener.as_ref().unchecked_ref()));
     // The listener lives as long as the worker.

@@ -26,6 +26,12 @@ pub struct Session {
 }
 
 impl Session {
+    /// The loaded model.
+    #[cfg(feature = "golden")]
+    pub fn model(&self) -> Option<Rc<StableDiffusion>> {
+        self.model.clone()
+    }
+
     /// Stops a run, if it is the one that goes on.
     pub fn cancel(&self, run: u32) {
         if let Some((current, token)) = &self.run

@@ -49,6 +49,13 @@ impl Linear {
     /// - input: `[rows, in]`
     /// - output: `[rows, out]`
     pub fn forward_rows(&self, input: Tensor<2>) -> Tensor<2> {
+        #[cfg(feature = "autodiff")]
+        if training::handles(&self.weight.val()) {
+            let [out, _] = self.weight.dims();
+            let none = || Tensor::zeros([out], &input.device());
+            let bias = self.bias.as_ref().map_or_else(none, Param::val);
+            return training::linear(input, self.weight.val(), bias);
+        }
         let output = input.matmul(self.weight.val().transpose());
         match &self.bias {
             Some(bias) => output + bias.val().unsqueeze(),

@@ -10,10 +10,7 @@ pub use config::{PerBlock, UNetConfig};
 pub use model::UNet2DConditionModel;
 
 use crate::nn::{Builder, Conv2d, Conv2dShape, GroupNorm, Linear};
-use burn::{
-    module::Module,
-    tensor::Tensor,
-};
+use burn::{module::Module, tensor::Tensor};
 
 /// Sizes of a residual block.
 #[derive(Debug, Clone, Copy)]

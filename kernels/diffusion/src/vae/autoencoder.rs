@@ -6,10 +6,7 @@ use crate::{
     nn::{Builder, Conv2d, Conv2dShape, GroupNorm, Linear, attend, upsample_nearest},
     unet::{ResnetBlock2D, ResnetShape},
 };
-use burn::{
-    module::Module,
-    tensor::Tensor,
-};
+use burn::{module::Module, tensor::Tensor};
 
 const EPSILON: f64 = 1e-6;
 

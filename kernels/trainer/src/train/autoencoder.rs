@@ -97,9 +97,8 @@ fn steps(
     let shards = Shards::new(&options.device, BATCH)?;
     while !pace.is_over() {
         let step = pace.state.step;
-        let (squared, gradients) = shards.gradients(&model, BATCH, |model, places| {
-            loss(model, batch(options, sprites, step, places), &device)
-        });
+        let (squared, gradients) = shards
+            .gradients(&model, BATCH, |model, places| loss(model, batch(options, sprites, step, places), &device));
         model = optimiser.step(RATE.at(step, pace.done()), model, gradients);
         average.update(pace.state.step, parameters(&model));
         pace.step(squared, report);

@@ -53,7 +53,10 @@ impl Shards {
                     scope.spawn(move || pool.install(|| self.part(model, places, batch, loss)))
                 })
                 .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
         });
         let mut sum = GradientsAccumulator::new();
         let mut value = 0.0;

@@ -24,7 +24,11 @@ impl<B: TrainingOps> Backward<B, 3> for Conv2dBackward {
         let (input, weight, shape) = ops.state;
         let gradient = grads.consume::<B>(&ops.node);
         let [input, weight] = [input, weight].map(|id| checkpointer.retrieve_node_output::<FloatTensor<B>>(id));
-        register::<B>(ops.parents.map(|parent| parent.map(|node| node.id)), B::train_conv2d_backward(input, weight, gradient, shape), grads);
+        register::<B>(
+            ops.parents.map(|parent| parent.map(|node| node.id)),
+            B::train_conv2d_backward(input, weight, gradient, shape),
+            grads,
+        );
     }
 }
 
@@ -54,7 +58,26 @@ impl<B: TrainingOps> Backward<B, 3> for LayerNormBackward {
         let (input, weight, epsilon) = ops.state;
         let gradient = grads.consume::<B>(&ops.node);
         let [input, weight] = [input, weight].map(|id| checkpointer.retrieve_node_output::<FloatTensor<B>>(id));
-        register::<B>(ops.parents.map(|parent| parent.map(|node| node.id)), B::train_layer_norm_backward(input, weight, gradient, epsilon), grads);
+        register::<B>(
+            ops.parents.map(|parent| parent.map(|node| node.id)),
+            B::train_layer_norm_backward(input, weight, gradient, epsilon),
+            grads,
+        );
+    }
+}
+
+#[derive(Debug)]
+struct LinearBackward;
+
+impl<B: TrainingOps> Backward<B, 3> for LinearBackward {
+    type State = (NodeId, NodeId);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let (input, weight) = ops.state;
+        let gradient = grads.consume::<B>(&ops.node);
+        let [input, weight] = [input, weight].map(|id| checkpointer.retrieve_node_output::<FloatTensor<B>>(id));
+        let gradients = B::train_linear_backward(input, weight, gradient);
+        register::<B>(ops.parents.map(|parent| parent.map(|node| node.id)), gradients, grads);
     }
 }
 
@@ -177,6 +200,29 @@ impl<B: TrainingOps, C: CheckpointStrategy> TrainingOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        unreachable!("{TWICE}")
+    }
+
+    fn train_linear(input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        let nodes = [input.node(), weight.node(), bias.node()];
+        match LinearBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let state = (prep.checkpoint(&input), prep.checkpoint(&weight));
+                let (input, weight, bias) = (input.into_primitive(), weight.into_primitive(), bias.into_primitive());
+                prep.finish(state, B::train_linear(input, weight, bias))
+            }
+            OpsKind::UnTracked(prep) => {
+                let (input, weight, bias) = (input.into_primitive(), weight.into_primitive(), bias.into_primitive());
+                prep.finish(B::train_linear(input, weight, bias))
+            }
+        }
+    }
+
+    fn train_linear_backward(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         unreachable!("{TWICE}")
     }

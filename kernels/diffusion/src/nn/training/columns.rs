@@ -17,17 +17,17 @@ fn span(shape: &ConvShape, out_width: usize, row: usize, ky: usize, kx: usize) -
     (first < last).then(|| Span { first, last, source: y * shape.width + first * shape.stride + kx - shape.padding })
 }
 
-/// Writes `[input * kernel * kernel, samples * out_height * out_width]`.
-pub fn unfold(pictures: &[f32], columns: &mut [f32], shape: &ConvShape, samples: usize) {
+/// Writes `[input * kernel * kernel, samples * out_height * out_width]`, with rows that begin `stride` values apart.
+pub fn unfold(pictures: &[f32], columns: &mut [f32], stride: usize, shape: &ConvShape, samples: usize) {
     let (out_height, out_width) = shape.output_sides();
     let (plane, area) = (shape.height * shape.width, out_height * out_width);
-    let mut rows = columns.chunks_exact_mut(area);
+    let mut rows = columns.chunks_exact_mut(stride);
     for channel in 0..shape.input {
         for place in 0..shape.kernel * shape.kernel {
             let (ky, kx) = (place / shape.kernel, place % shape.kernel);
-            for sample in 0..samples {
+            let Some(line) = rows.next() else { return };
+            for (sample, to) in line.chunks_exact_mut(area).take(samples).enumerate() {
                 let from = &pictures[(sample * shape.input + channel) * plane..][..plane];
-                let Some(to) = rows.next() else { return };
                 for (row, to) in to.chunks_exact_mut(out_width).enumerate() {
                     let Some(Span { first, last, source }) = span(shape, out_width, row, ky, kx) else {
                         to.fill(0.0);
@@ -39,7 +39,9 @@ pub fn unfold(pictures: &[f32], columns: &mut [f32], shape: &ConvShape, samples:
                     if shape.stride == 1 {
                         to.copy_from_slice(&from[source..source + to.len()]);
                     } else {
-                        to.iter_mut().zip(from[source..].iter().step_by(shape.stride)).for_each(|(to, from)| *to = *from);
+                        to.iter_mut()
+                            .zip(from[source..].iter().step_by(shape.stride))
+                            .for_each(|(to, from)| *to = *from);
                     }
                 }
             }
@@ -48,16 +50,17 @@ pub fn unfold(pictures: &[f32], columns: &mut [f32], shape: &ConvShape, samples:
 }
 
 /// Adds columns to the pixels that they were read from.
-pub fn fold(columns: &[f32], pictures: &mut [f32], shape: &ConvShape, samples: usize) {
+#[inline(always)]
+pub fn fold(columns: &[f32], stride: usize, pictures: &mut [f32], shape: &ConvShape, samples: usize) {
     let (out_height, out_width) = shape.output_sides();
     let (plane, area) = (shape.height * shape.width, out_height * out_width);
-    let mut rows = columns.chunks_exact(area);
+    let mut rows = columns.chunks_exact(stride);
     for channel in 0..shape.input {
         for place in 0..shape.kernel * shape.kernel {
             let (ky, kx) = (place / shape.kernel, place % shape.kernel);
-            for sample in 0..samples {
+            let Some(line) = rows.next() else { return };
+            for (sample, from) in line.chunks_exact(area).take(samples).enumerate() {
                 let to = &mut pictures[(sample * shape.input + channel) * plane..][..plane];
-                let Some(from) = rows.next() else { return };
                 for (row, from) in from.chunks_exact(out_width).enumerate() {
                     let Some(Span { first, last, source }) = span(shape, out_width, row, ky, kx) else { continue };
                     let from = &from[first..last];

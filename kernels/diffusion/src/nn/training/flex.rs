@@ -3,7 +3,7 @@
 use super::{
     ConvShape, TrainingOps, conv2d, geglu,
     group_norm::{self, GroupNormShape},
-    layer_norm,
+    layer_norm, linear,
 };
 use burn::{
     backend::{Flex, TensorMetadata as _, flex::FlexTensor},
@@ -53,8 +53,7 @@ impl TrainingOps for Flex {
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let [input, weight, bias, gradient] = [input, weight, bias, gradient].map(contiguous);
         let shape = group_norm_shape(&input, groups, epsilon, silu);
-        let gradients =
-            group_norm::backward(values(&input), values(&weight), values(&bias), values(&gradient), &shape);
+        let gradients = group_norm::backward(values(&input), values(&weight), values(&bias), values(&gradient), &shape);
         three(gradients, input.shape(), weight.shape())
     }
 
@@ -71,6 +70,23 @@ impl TrainingOps for Flex {
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let [input, weight, gradient] = [input, weight, gradient].map(contiguous);
         let gradients = layer_norm::backward(values(&input), values(&weight), values(&gradient), epsilon);
+        three(gradients, input.shape(), weight.shape())
+    }
+
+    fn train_linear(input: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        let [input, weight, bias] = [input, weight, bias].map(contiguous);
+        let ([rows, _], [out, _]) = (input.shape().dims(), weight.shape().dims());
+        tensor(linear::forward(values(&input), values(&weight), values(&bias)), [rows, out])
+    }
+
+    fn train_linear_backward(
+        input: FlexTensor,
+        weight: FlexTensor,
+        gradient: FlexTensor,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let [input, weight, gradient] = [input, weight, gradient].map(contiguous);
+        let [out, _] = weight.shape().dims();
+        let gradients = linear::backward(values(&input), values(&weight), values(&gradient), out);
         three(gradients, input.shape(), weight.shape())
     }
 

@@ -32,7 +32,12 @@ pub fn backward(input: &[f32], gradient: &[f32], width: usize) -> Vec<f32> {
         .par_chunks_mut(ROWS * width * 2)
         .zip(input.par_chunks(ROWS * width * 2))
         .zip(gradient.par_chunks(ROWS * width))
-        .for_each(|((of_input, input), gradient)| vectorised(|| backward_rows(of_input, input, gradient, width)));
+        .for_each(|((of_input, input), gradient)| {
+            vectorised(
+                #[inline(always)]
+                || backward_rows(of_input, input, gradient, width),
+            )
+        });
     of_input
 }
 

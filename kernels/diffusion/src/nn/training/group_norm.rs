@@ -31,10 +31,12 @@ impl GroupNormShape {
 /// `[batch, channels, area]`.
 pub fn forward(input: &[f32], weight: &[f32], bias: &[f32], shape: &GroupNormShape) -> Vec<f32> {
     let mut output = vec![0.0; input.len()];
-    output
-        .par_chunks_mut(shape.sample())
-        .zip(input.par_chunks(shape.sample()))
-        .for_each(|(output, input)| vectorised(|| forward_sample(output, input, weight, bias, shape)));
+    output.par_chunks_mut(shape.sample()).zip(input.par_chunks(shape.sample())).for_each(|(output, input)| {
+        vectorised(
+            #[inline(always)]
+            || forward_sample(output, input, weight, bias, shape),
+        )
+    });
     output
 }
 
@@ -70,7 +72,10 @@ pub fn backward(
         .zip(input.par_chunks(shape.sample()))
         .zip(gradient.par_chunks(shape.sample()))
         .map(|((of_input, input), gradient)| {
-            vectorised(|| backward_sample(of_input, input, weight, bias, gradient, shape))
+            vectorised(
+                #[inline(always)]
+                || backward_sample(of_input, input, weight, bias, gradient, shape),
+            )
         })
         .collect();
     let (mut of_weight, mut of_bias) = (vec![0.0; shape.channels], vec![0.0; shape.channels]);
@@ -115,8 +120,16 @@ fn backward_sample(
                 };
             }
             let behind = &*behind;
-            let of_beta = sum(area, |index| behind[index]);
-            let of_gamma = sum(area, |index| behind[index] * (input[index] - mean)) * scale;
+            let of_beta = sum(
+                area,
+                #[inline(always)]
+                |index| behind[index],
+            );
+            let of_gamma = sum(
+                area,
+                #[inline(always)]
+                |index| behind[index] * (input[index] - mean),
+            ) * scale;
             (of_weight[channel], of_bias[channel]) = (of_gamma, of_beta);
             sum_d += of_beta * gamma;
             sum_dn += of_gamma * gamma;

@@ -28,8 +28,16 @@ pub fn sum(length: usize, f: impl Fn(usize) -> f32) -> f32 {
 #[inline(always)]
 pub fn statistics(values: &[f32], epsilon: f32) -> (f32, f32) {
     let count = values.len() as f32;
-    let mean = sum(values.len(), |index| values[index]) / count;
-    let variance = sum(values.len(), |index| (values[index] - mean) * (values[index] - mean)) / count;
+    let mean = sum(
+        values.len(),
+        #[inline(always)]
+        |index| values[index],
+    ) / count;
+    let variance = sum(
+        values.len(),
+        #[inline(always)]
+        |index| (values[index] - mean) * (values[index] - mean),
+    ) / count;
     (mean, 1.0 / (variance + epsilon).sqrt())
 }
 

@@ -34,7 +34,12 @@ pub fn backward(input: &[f32], weight: &[f32], gradient: &[f32], epsilon: f32) -
         .par_chunks_mut(ROWS * width)
         .zip(input.par_chunks(ROWS * width))
         .zip(gradient.par_chunks(ROWS * width))
-        .map(|((of_input, input), gradient)| vectorised(|| backward_rows(of_input, input, weight, gradient, epsilon)))
+        .map(|((of_input, input), gradient)| {
+            vectorised(
+                #[inline(always)]
+                || backward_rows(of_input, input, weight, gradient, epsilon),
+            )
+        })
         .collect();
     let (mut of_weight, mut of_bias) = (vec![0.0; width], vec![0.0; width]);
     for (weights, biases) in parts {
@@ -58,8 +63,17 @@ fn backward_rows(
     for ((of_input, input), gradient) in rows {
         let (mean, scale) = statistics(input, epsilon);
         let count = width as f32;
-        let mean_d = sum(width, |index| gradient[index] * weight[index]) / count;
-        let mean_dn = sum(width, |index| gradient[index] * weight[index] * (input[index] - mean)) * scale / count;
+        let mean_d = sum(
+            width,
+            #[inline(always)]
+            |index| gradient[index] * weight[index],
+        ) / count;
+        let mean_dn = sum(
+            width,
+            #[inline(always)]
+            |index| gradient[index] * weight[index] * (input[index] - mean),
+        ) * scale
+            / count;
         for index in 0..width {
             let normed = (input[index] - mean) * scale;
             of_weight[index] += gradient[index] * normed;

@@ -1,4 +1,4 @@
-//! Training on the CPU backend: convolutions, norms and GEGLU whose gradients are written by hand.
+//! Training on the CPU backend: convolutions, linear layers, norms and GEGLU whose gradients are written by hand.
 //!
 //! The framework takes a norm apart into a dozen single-threaded passes over memory and computes a convolution's weight
 //! gradient as a convolution with a kernel as large as the picture. Each operation here is one pass, or one matrix product
@@ -11,8 +11,9 @@ mod conv2d;
 mod flex;
 mod geglu;
 mod group_norm;
-mod layer_norm;
 mod lanes;
+mod layer_norm;
+mod linear;
 mod matrix;
 #[cfg(test)]
 mod tests;
@@ -76,6 +77,14 @@ pub trait TrainingOps: Backend {
         gradient: FloatTensor<Self>,
         epsilon: f32,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    /// See [`super::Linear`].
+    fn train_linear(input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Gradients of input, weight and bias.
+    fn train_linear_backward(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
     /// The first half of the last axis times the GELU of the second.
     fn train_geglu(input: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Gradient of the input.
@@ -115,6 +124,12 @@ pub fn group_norm(
 pub fn layer_norm(input: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, epsilon: f64) -> Tensor<3> {
     let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
     Tensor::from_dispatch(<Dispatch as TrainingOps>::train_layer_norm(input, weight, bias, epsilon as f32))
+}
+
+/// A linear layer; shapes as in [`super::Linear::forward_rows`].
+pub fn linear(input: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+    let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as TrainingOps>::train_linear(input, weight, bias))
 }
 
 /// Gated GELU (Shazeer, 2020).

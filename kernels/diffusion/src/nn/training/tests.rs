@@ -1,6 +1,6 @@
 //! Every operation against the framework's own, values and gradients.
 
-use super::{conv2d, geglu, group_norm, layer_norm};
+use super::{conv2d, geglu, group_norm, layer_norm, linear};
 use burn::tensor::{
     Device, Distribution, Tensor,
     activation::{gelu, silu},
@@ -109,6 +109,17 @@ fn layer_norms() {
                 centred / (variance + 1e-5).sqrt() * weight.unsqueeze() + bias.unsqueeze()
             },
         );
+    }
+}
+
+#[test]
+fn linear_layers() {
+    let device = Device::flex().autodiff();
+    for (rows, width, out) in [(1, 1, 1), (300, 32, 48), (5, 7, 3)] {
+        let tensors = (random([rows, width], &device), random([out, width], &device), random([out], &device));
+        compare(&format!("{rows}x{width} to {out}"), tensors, linear, |input, weight, bias| {
+            input.matmul(weight.transpose()) + bias.unsqueeze()
+        });
     }
 }
 

@@ -1,0 +1,87 @@
+//! What the bench compares with: the demo model's UNet in ONNX, and onnxruntime-web. Nothing else needs Python.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::process::Command;
+
+use crate::place::{Place, on_path};
+use crate::process::quiet;
+use crate::stamp::Stamp;
+use crate::step::Steps;
+
+const RUNTIME: &str = "onnxruntime-web@1.30.0";
+const PACKAGES: [&str; 7] =
+    ["torch==2.15.0", "diffusers==0.37.1", "transformers==4.57.6", "onnx", "onnxscript", "safetensors", "gguf"];
+const SCRIPT: &str = "tests/bench/export_unet.py";
+const MODEL: &str = "static/models/demo/demo-q8_0.gguf";
+
+/// Where both lie.
+pub struct Onnx {
+    runtime: PathBuf,
+    model: PathBuf,
+}
+
+impl Onnx {
+    /// Installs the runtime, and exports the UNet with the reference implementation unless this very model was.
+    pub async fn ensure(place: &Place, steps: Steps) -> Result<Self> {
+        let folder = place.cache.join("bench");
+        let runtime = folder.join("node_modules/onnxruntime-web/dist");
+        if !runtime.is_dir() {
+            fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+            let mut npm = place.command("npm");
+            npm.current_dir(&folder).args([
+                "install",
+                "--no-save",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                RUNTIME,
+            ]);
+            let what = "onnxruntime-web cannot be installed";
+            steps.run(format!("installing {RUNTIME}"), quiet(&mut npm, &place.log("onnxruntime"), what)).await?;
+        }
+        let model = folder.join("unet.onnx");
+        let stamp = Stamp::of(&place.root, &[SCRIPT, MODEL])?;
+        let stamp_file = folder.join("unet.stamp");
+        if !stamp.is_in(&stamp_file) {
+            let python = python(place, steps).await?;
+            let mut export = place.command(python);
+            export.args([SCRIPT, MODEL]).arg(&model);
+            let what = "the UNet cannot be exported";
+            steps.run("exporting the UNet to ONNX", quiet(&mut export, &place.log("onnx"), what)).await?;
+            stamp.write(&stamp_file)?;
+        }
+        Ok(Self { runtime, model })
+    }
+
+    /// Tell a script about them, by environment variables.
+    pub fn apply(&self, command: &mut Command) {
+        command.env("DARKROOM_ORT", &self.runtime).env("DARKROOM_ONNX", &self.model);
+    }
+}
+
+/// A Python with the reference implementation.
+async fn python(place: &Place, steps: Steps) -> Result<PathBuf> {
+    let folder = place.cache.join("bench/venv");
+    let python = folder.join("bin/python");
+    let stamp = Stamp::of_bytes(PACKAGES.join(" ").as_bytes());
+    let stamp_file = folder.join("installed");
+    if stamp.is_in(&stamp_file) {
+        return Ok(python);
+    }
+    if on_path("python3").is_none() {
+        bail!("comparing with onnxruntime-web needs Python 3 to export the UNet, and there is no python3 on the PATH");
+    }
+    let log = place.log("python");
+    let mut venv = place.command("python3");
+    venv.args(["-m", "venv"]).arg(&folder);
+    steps.run("making a Python environment", quiet(&mut venv, &log, "Python's venv does not work")).await?;
+    let mut pip = place.command(&python);
+    pip.args(["-m", "pip", "install", "--quiet"]).args(PACKAGES);
+    let what = "the reference implementation cannot be installed";
+    steps.run("installing the reference implementation (about 2 GB)", quiet(&mut pip, &log, what)).await?;
+    stamp.write(&stamp_file)?;
+    Ok(python)
+}

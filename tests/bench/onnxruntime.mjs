@@ -1,0 +1,77 @@
+// The demo model's UNet in onnxruntime-web and in the engine's worker, one after the other in the same browser.
+
+import { basename, dirname } from 'node:path';
+import { Engine } from '../e2e/support/engine.mjs';
+
+const { DARKROOM_ORT: runtime, DARKROOM_ONNX: model } = process.env;
+/** A pass is a batch of two: one step of a picture with guidance. */
+const PASSES = { cpu: 40, webgpu: 3 };
+const SPEC = { prompt: 'a red apple on a blue background', seed: 1, guidance: 4, size: [64, 64] };
+
+/** Seconds per denoising step on `device`, ours and theirs. */
+export async function comparison(browser, proxy, device) {
+  const passes = PASSES[device];
+  const ours = await oursPerStep(browser, proxy, device, passes);
+  const theirs = await theirsPerPass(browser, proxy, device, passes);
+  const name = `browser ${device}: seconds per UNet pass, against onnxruntime-web`;
+  return { name, ours, theirs, ratio: theirs / ours, unit: 's' };
+}
+
+/** A long run less a short one, without previews: what remains is the UNet, and next to nothing for the scheduler. */
+async function oursPerStep(browser, proxy, device, passes) {
+  const engine = await Engine.start(browser, proxy);
+  await engine.load(device);
+  const seconds = async (steps) => {
+    const start = performance.now();
+    await engine.latents({ ...SPEC, steps });
+    return (performance.now() - start) / 1000;
+  };
+  await seconds(1);
+  const short = await seconds(1);
+  const long = await seconds(1 + passes);
+  await engine.stop();
+  proxy.heal();
+  return (long - short) / passes;
+}
+
+async function theirsPerPass(browser, proxy, device, passes) {
+  proxy.overlay('/ort/', runtime);
+  proxy.overlay('/onnx/', dirname(model));
+  const context = await browser.newContext();
+  context.setDefaultTimeout(600_000);
+  const page = await context.newPage();
+  await page.goto(`${proxy.url}models/demo/demo-q8_0.gguf.manifest.json`);
+  const options = { url: `/onnx/${basename(model)}`, provider: device === 'cpu' ? 'wasm' : 'webgpu', passes };
+  const seconds = await page.evaluate(timePasses, options);
+  await context.close();
+  proxy.heal();
+  return seconds;
+}
+
+/** Runs in the page. */
+async function timePasses({ url, provider, passes }) {
+  const ort = await import('/ort/ort.webgpu.min.mjs');
+  ort.env.wasm.wasmPaths = '/ort/';
+  // The engine's CPU backend has one thread too.
+  ort.env.wasm.numThreads = 1;
+  const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
+  const session = await ort.InferenceSession.create(bytes, { executionProviders: [provider] });
+  const random = (dims) => {
+    const count = dims.reduce((a, b) => a * b);
+    return new ort.Tensor('float32', Float32Array.from({ length: count }, () => Math.random() - 0.5), dims);
+  };
+  const shapes = Object.fromEntries(session.inputMetadata.map(({ name, shape }) => [name, shape]));
+  const feeds = {
+    sample: random(shapes.sample),
+    timestep: new ort.Tensor('float32', Float32Array.from([500, 500]), [2]),
+    encoder_hidden_states: random(shapes.encoder_hidden_states),
+  };
+  const pass = async () => {
+    const { out } = await session.run(feeds);
+    await out.getData();
+  };
+  await pass();
+  const start = performance.now();
+  for (let index = 0; index < passes; index += 1) await pass();
+  return (performance.now() - start) / 1000 / passes;
+}
