@@ -163,7 +163,7 @@ impl GroupNorm {
         self.infer(input)
     }
 
-    /// The norm and then SiLU.
+    /// The norm and then `silu`.
     ///
     /// # Shapes
     ///

@@ -36,7 +36,7 @@ pub fn backward(input: &[f32], gradient: &[f32], width: usize) -> Vec<f32> {
             vectorised(
                 #[inline(always)]
                 || backward_rows(of_input, input, gradient, width),
-            )
+            );
         });
     of_input
 }

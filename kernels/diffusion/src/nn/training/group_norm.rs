@@ -1,4 +1,4 @@
-//! Group norm, with or without SiLU after it, in one pass.
+//! Group norm, with or without `SiLU` after it, in one pass.
 
 use super::lanes::{sigmoid, statistics, sum, vectorised};
 use rayon::prelude::*;
@@ -14,7 +14,7 @@ pub struct GroupNormShape {
     pub groups: usize,
     /// Keeps the division sound.
     pub epsilon: f32,
-    /// Whether SiLU follows.
+    /// Whether `SiLU` follows.
     pub silu: bool,
 }
 
@@ -35,7 +35,7 @@ pub fn forward(input: &[f32], weight: &[f32], bias: &[f32], shape: &GroupNormSha
         vectorised(
             #[inline(always)]
             || forward_sample(output, input, weight, bias, shape),
-        )
+        );
     });
     output
 }

@@ -5,6 +5,8 @@
 //! over columns that stay in the cache, and keeps nothing for its gradient but its inputs. Other devices and inference do
 //! not come here: [`handles`] says when a layer does.
 
+#![expect(clippy::inline_always, reason = "only what is inlined into `lanes::vectorised` is compiled for wide vectors")]
+
 mod autodiff;
 mod columns;
 mod conv2d;
@@ -44,7 +46,7 @@ pub trait TrainingOps: Backend {
         gradient: FloatTensor<Self>,
         shape: ConvShape,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-    /// See [`super::GroupNorm`]; followed by SiLU if asked.
+    /// See [`super::GroupNorm`]; followed by `SiLU` if asked.
     fn train_group_norm(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
