@@ -118,16 +118,14 @@ impl<B: TrainingOps, C: CheckpointStrategy> TrainingOps for Autodiff<B, C> {
         shape: ConvShape,
     ) -> FloatTensor<Self> {
         let nodes = [input.node(), weight.node(), bias.node()];
+        let [x, w, b] = [&input, &weight, &bias].map(|tensor| tensor.primitive().clone());
+        let output = B::train_conv2d(x, w, b, shape);
         match Conv2dBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let state = (prep.checkpoint(&input), prep.checkpoint(&weight), shape);
-                let (input, weight, bias) = (input.into_primitive(), weight.into_primitive(), bias.into_primitive());
-                prep.finish(state, B::train_conv2d(input, weight, bias, shape))
+                prep.finish(state, output)
             }
-            OpsKind::UnTracked(prep) => {
-                let (input, weight, bias) = (input.into_primitive(), weight.into_primitive(), bias.into_primitive());
-                prep.finish(B::train_conv2d(input, weight, bias, shape))
-            }
+            OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
 
@@ -149,17 +147,15 @@ impl<B: TrainingOps, C: CheckpointStrategy> TrainingOps for Autodiff<B, C> {
         silu: bool,
     ) -> FloatTensor<Self> {
         let nodes = [input.node(), weight.node(), bias.node()];
+        let [x, w, b] = [&input, &weight, &bias].map(|tensor| tensor.primitive().clone());
+        let output = B::train_group_norm(x, w, b, groups, epsilon, silu);
         match GroupNormBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
-                let (x, w, b) = (prep.checkpoint(&input), prep.checkpoint(&weight), prep.checkpoint(&bias));
-                let (input, weight, bias) = (input.into_primitive(), weight.into_primitive(), bias.into_primitive());
-                let output = B::train_group_norm(input, weight, bias, groups, epsilon, silu);
-                prep.finish((x, w, b, groups, epsilon, silu), output)
+                let state =
+                    (prep.checkpoint(&input), prep.checkpoint(&weight), prep.checkpoint(&bias), groups, epsilon, silu);
+                prep.finish(state, output)
             }
-            OpsKind::UnTracked(prep) => {
-                let (input, weight, bias) = (input.into_primitive(), weight.into_primitive(), bias.into_primitive());
-                prep.finish(B::train_group_norm(input, weight, bias, groups, epsilon, silu))
-            }
+            OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
 
@@ -182,16 +178,14 @@ impl<B: TrainingOps, C: CheckpointStrategy> TrainingOps for Autodiff<B, C> {
         epsilon: f32,
     ) -> FloatTensor<Self> {
         let nodes = [input.node(), weight.node(), bias.node()];
+        let [x, w, b] = [&input, &weight, &bias].map(|tensor| tensor.primitive().clone());
+        let output = B::train_layer_norm(x, w, b, epsilon);
         match LayerNormBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let state = (prep.checkpoint(&input), prep.checkpoint(&weight), epsilon);
-                let (input, weight, bias) = (input.into_primitive(), weight.into_primitive(), bias.into_primitive());
-                prep.finish(state, B::train_layer_norm(input, weight, bias, epsilon))
+                prep.finish(state, output)
             }
-            OpsKind::UnTracked(prep) => {
-                let (input, weight, bias) = (input.into_primitive(), weight.into_primitive(), bias.into_primitive());
-                prep.finish(B::train_layer_norm(input, weight, bias, epsilon))
-            }
+            OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
 
@@ -206,16 +200,14 @@ impl<B: TrainingOps, C: CheckpointStrategy> TrainingOps for Autodiff<B, C> {
 
     fn train_linear(input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
         let nodes = [input.node(), weight.node(), bias.node()];
+        let [x, w, b] = [&input, &weight, &bias].map(|tensor| tensor.primitive().clone());
+        let output = B::train_linear(x, w, b);
         match LinearBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let state = (prep.checkpoint(&input), prep.checkpoint(&weight));
-                let (input, weight, bias) = (input.into_primitive(), weight.into_primitive(), bias.into_primitive());
-                prep.finish(state, B::train_linear(input, weight, bias))
+                prep.finish(state, output)
             }
-            OpsKind::UnTracked(prep) => {
-                let (input, weight, bias) = (input.into_primitive(), weight.into_primitive(), bias.into_primitive());
-                prep.finish(B::train_linear(input, weight, bias))
-            }
+            OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
 
@@ -228,12 +220,13 @@ impl<B: TrainingOps, C: CheckpointStrategy> TrainingOps for Autodiff<B, C> {
     }
 
     fn train_geglu(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        let output = B::train_geglu(input.primitive().clone());
         match GegluBackward.prepare::<C>([input.node()]).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let state = prep.checkpoint(&input);
-                prep.finish(state, B::train_geglu(input.into_primitive()))
+                prep.finish(state, output)
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::train_geglu(input.into_primitive())),
+            OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
 
