@@ -18,7 +18,5 @@ export const goldenEngine = given('DARKROOM_GOLDEN_ENGINE');
 export const chromiumPath = given('CHROMIUM');
 /** Playwright's entry file. */
 export const playwrightPath = given('PLAYWRIGHT_CORE');
-/** Whether the model is trained well enough to be asked for the right object and colour. */
-export const expectsQuality = process.env.DARKROOM_EXPECT_QUALITY === '1';
 /** Whether snapshots are written anew instead of compared. */
 export const updatesSnapshots = process.env.DARKROOM_UPDATE_SNAPSHOTS === '1';
