@@ -53,7 +53,7 @@ export class Proxy {
       ({ path }) => path.startsWith(prefix) && (!names || names.includes(path.slice(prefix.length))),
       async (answer, { path }) => {
         const body = await readFile(join(folder, path.slice(prefix.length)));
-        const type = path.endsWith('.js') ? 'text/javascript' : path.endsWith('.wasm') ? 'application/wasm' : 'application/octet-stream';
+        const type = /\.m?js$/.test(path) ? 'text/javascript' : path.endsWith('.wasm') ? 'application/wasm' : 'application/octet-stream';
         return { ...answer, status: 200, headers: { ...answer.headers, 'content-type': type }, body };
       },
     );
