@@ -2,7 +2,7 @@
 
 use super::{
     columns::{fold, unfold},
-    lanes::{sum, vectorised},
+    lanes::{add, sum, vectorised},
     matrix::{Matrix, multiply},
 };
 use rayon::prelude::*;
@@ -134,8 +134,8 @@ pub fn backward(input: &[f32], weight: &[f32], gradient: &[f32], shape: &ConvSha
     let (of_weight, of_bias) = halves
         .into_iter()
         .reduce(|(mut weight, mut bias), (other_weight, other_bias)| {
-            weight.iter_mut().zip(other_weight).for_each(|(sum, value)| *sum += value);
-            bias.iter_mut().zip(other_bias).for_each(|(sum, value)| *sum += value);
+            add(&mut weight, &other_weight);
+            add(&mut bias, &other_bias);
             (weight, bias)
         })
         .unwrap_or_default();

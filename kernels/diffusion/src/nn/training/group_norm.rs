@@ -1,10 +1,10 @@
 //! Group norm, with or without `SiLU` after it, in one pass.
 
-use super::lanes::{sigmoid, statistics, sum, vectorised};
+use super::lanes::{add, sigmoid, statistics, sum, vectorised};
 use rayon::prelude::*;
 
 /// Sides of a group norm.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GroupNormShape {
     /// Channels.
     pub channels: usize,
@@ -80,8 +80,8 @@ pub fn backward(
         .collect();
     let (mut of_weight, mut of_bias) = (vec![0.0; shape.channels], vec![0.0; shape.channels]);
     for (weights, biases) in parts {
-        of_weight.iter_mut().zip(weights).for_each(|(sum, value)| *sum += value);
-        of_bias.iter_mut().zip(biases).for_each(|(sum, value)| *sum += value);
+        add(&mut of_weight, &weights);
+        add(&mut of_bias, &biases);
     }
     (of_input, of_weight, of_bias)
 }

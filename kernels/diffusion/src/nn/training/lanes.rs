@@ -24,6 +24,12 @@ pub fn sum(length: usize, f: impl Fn(usize) -> f32) -> f32 {
     (whole..length).map(f).sum::<f32>() + lanes.iter().sum::<f32>()
 }
 
+/// Adds values to sums, one to one.
+#[inline(always)]
+pub fn add(sums: &mut [f32], values: &[f32]) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+}
+
 /// Mean and the reciprocal of the standard deviation.
 #[inline(always)]
 pub fn statistics(values: &[f32], epsilon: f32) -> (f32, f32) {

@@ -1,6 +1,6 @@
 //! Layer norm in one pass.
 
-use super::lanes::{statistics, sum, vectorised};
+use super::lanes::{add, statistics, sum, vectorised};
 use rayon::prelude::*;
 
 /// Rows that one thread takes at a time.
@@ -43,8 +43,8 @@ pub fn backward(input: &[f32], weight: &[f32], gradient: &[f32], epsilon: f32) -
         .collect();
     let (mut of_weight, mut of_bias) = (vec![0.0; width], vec![0.0; width]);
     for (weights, biases) in parts {
-        of_weight.iter_mut().zip(weights).for_each(|(sum, value)| *sum += value);
-        of_bias.iter_mut().zip(biases).for_each(|(sum, value)| *sum += value);
+        add(&mut of_weight, &weights);
+        add(&mut of_bias, &biases);
     }
     (of_input, of_weight, of_bias)
 }

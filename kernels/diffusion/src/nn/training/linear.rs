@@ -1,6 +1,9 @@
 //! A linear layer and its gradients as three matrix products, with the weight as checkpoints store it.
 
-use super::matrix::{Matrix, multiply};
+use super::{
+    lanes::add,
+    matrix::{Matrix, multiply},
+};
 use rayon::prelude::*;
 
 /// Rows that are computed together: their results stay in the cache until the bias is added.
@@ -28,7 +31,7 @@ pub fn backward(input: &[f32], weight: &[f32], gradient: &[f32], out: usize) -> 
     multiply(&mut of_input, width, gradients, Matrix::new(weight, out, width), false);
     multiply(&mut of_weight, width, gradients.transpose(), Matrix::new(input, rows, width), false);
     for row in gradient.chunks_exact(out) {
-        of_bias.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        add(&mut of_bias, row);
     }
     (of_input, of_weight, of_bias)
 }

@@ -21,71 +21,48 @@ mod matrix;
 mod tests;
 
 pub use conv2d::ConvShape;
+pub use group_norm::GroupNormShape;
 
 use burn::{
     backend::{Backend, Dispatch, DispatchDevice, backend_extension, tensor::FloatTensor},
     tensor::Tensor,
 };
 
+/// What is computed from an input, a weight and a bias.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Layer {
+    /// See [`super::Conv2d`].
+    Conv2d(ConvShape),
+    /// See [`super::GroupNorm`]; followed by `SiLU` if asked.
+    GroupNorm(GroupNormShape),
+    /// See [`super::LayerNorm`].
+    LayerNorm {
+        /// Keeps the division sound.
+        epsilon: f32,
+    },
+    /// See [`super::Linear`].
+    Linear,
+}
+
 /// What the CPU backend computes in training, and the gradients that the autodiff decorator asks it for.
 ///
-/// Tensors are f32. Gradients come in the order of the inputs that they belong to.
+/// Tensors are f32.
 #[backend_extension(Flex, Autodiff)]
 pub trait TrainingOps: Backend {
-    /// See [`super::Conv2d`].
-    fn train_conv2d(
+    /// A layer's output.
+    fn train_layer(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        shape: ConvShape,
+        layer: Layer,
     ) -> FloatTensor<Self>;
-    /// Gradients of input, weight and bias.
-    fn train_conv2d_backward(
-        input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        shape: ConvShape,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-    /// See [`super::GroupNorm`]; followed by `SiLU` if asked.
-    fn train_group_norm(
-        input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        groups: usize,
-        epsilon: f32,
-        silu: bool,
-    ) -> FloatTensor<Self>;
-    /// Gradients of input, weight and bias.
-    fn train_group_norm_backward(
+    /// Gradients of a layer's input, weight and bias.
+    fn train_layer_backward(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
-        groups: usize,
-        epsilon: f32,
-        silu: bool,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-    /// See [`super::LayerNorm`].
-    fn train_layer_norm(
-        input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        epsilon: f32,
-    ) -> FloatTensor<Self>;
-    /// Gradients of input, weight and bias.
-    fn train_layer_norm_backward(
-        input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        epsilon: f32,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-    /// See [`super::Linear`].
-    fn train_linear(input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// Gradients of input, weight and bias.
-    fn train_linear_backward(
-        input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
+        layer: Layer,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
     /// The first half of the last axis times the GELU of the second.
     fn train_geglu(input: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -100,12 +77,21 @@ pub fn handles<const D: usize>(weight: &Tensor<D>) -> bool {
         && matches!(weight.device().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 
+fn layer<const I: usize, const W: usize, const O: usize>(
+    input: Tensor<I>,
+    weight: Tensor<W>,
+    bias: Tensor<1>,
+    layer: Layer,
+) -> Tensor<O> {
+    let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as TrainingOps>::train_layer(input, weight, bias, layer))
+}
+
 /// A convolution with a bias; shapes as in [`super::Conv2d`].
 pub fn conv2d(input: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, stride: usize, padding: usize) -> Tensor<4> {
     let ([batch, channels, height, width], [output, _, kernel, _]) = (input.dims(), weight.dims());
     let shape = ConvShape { batch, input: channels, output, height, width, kernel, stride, padding };
-    let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
-    Tensor::from_dispatch(<Dispatch as TrainingOps>::train_conv2d(input, weight, bias, shape))
+    layer(input, weight, bias, Layer::Conv2d(shape))
 }
 
 /// A group norm; shapes as in [`super::GroupNorm`].
@@ -117,21 +103,19 @@ pub fn group_norm(
     epsilon: f64,
     silu: bool,
 ) -> Tensor<4> {
-    let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
-    let epsilon = epsilon as f32;
-    Tensor::from_dispatch(<Dispatch as TrainingOps>::train_group_norm(input, weight, bias, groups, epsilon, silu))
+    let [_, channels, height, width] = input.dims();
+    let shape = GroupNormShape { channels, area: height * width, groups, epsilon: epsilon as f32, silu };
+    layer(input, weight, bias, Layer::GroupNorm(shape))
 }
 
 /// A layer norm; shapes as in [`super::LayerNorm`].
 pub fn layer_norm(input: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, epsilon: f64) -> Tensor<3> {
-    let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
-    Tensor::from_dispatch(<Dispatch as TrainingOps>::train_layer_norm(input, weight, bias, epsilon as f32))
+    layer(input, weight, bias, Layer::LayerNorm { epsilon: epsilon as f32 })
 }
 
 /// A linear layer; shapes as in [`super::Linear::forward_rows`].
 pub fn linear(input: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
-    let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
-    Tensor::from_dispatch(<Dispatch as TrainingOps>::train_linear(input, weight, bias))
+    layer(input, weight, bias, Layer::Linear)
 }
 
 /// Gated GELU (Shazeer, 2020).
