@@ -1,7 +1,7 @@
 // The demo model's UNet in onnxruntime-web and in the engine's worker, one after the other in the same browser.
 
 import { basename, dirname } from 'node:path';
-import { Engine } from '../e2e/support/engine.mjs';
+import { Engine, emptyPage } from '../e2e/support/engine.mjs';
 
 const { DARKROOM_ORT: runtime, DARKROOM_ONNX: model } = process.env;
 /** A pass is a batch of two: one step of a picture with guidance. */
@@ -37,10 +37,7 @@ async function oursPerStep(browser, proxy, device, passes) {
 async function theirsPerPass(browser, proxy, device, passes) {
   proxy.overlay('/ort/', runtime);
   proxy.overlay('/onnx/', dirname(model));
-  const context = await browser.newContext();
-  context.setDefaultTimeout(600_000);
-  const page = await context.newPage();
-  await page.goto(`${proxy.url}models/demo/demo-q8_0.gguf.manifest.json`);
+  const { context, page } = await emptyPage(browser, proxy);
   const options = { url: `/onnx/${basename(model)}`, provider: device === 'cpu' ? 'wasm' : 'webgpu', passes };
   const seconds = await page.evaluate(timePasses, options);
   await context.close();

@@ -14,9 +14,11 @@ use crate::process::shown;
 use crate::step::Steps;
 use crate::test::build_native;
 
-/// Each bench is a script that prints a table, or one JSON object a line with `--json`.
-const BENCHES: [(&str, &str, &str); 1] =
-    [("browser", "tests/bench/browser.mjs", "the demo model in Chromium, natively, and in onnxruntime-web")];
+/// Each bench prints a table, or one JSON object a line with `--json`.
+const BENCHES: [(&str, &str); 2] = [
+    ("weights", "how long files take to be refused that were made to break their reader"),
+    ("browser", "the demo model in Chromium, natively, and in onnxruntime-web"),
+];
 
 /// Options of `bench`.
 #[derive(Args)]
@@ -31,29 +33,44 @@ pub struct Bench {
 impl Bench {
     /// Run one bench, or all.
     pub async fn run(&self, place: &Place) -> Result<ExitCode> {
-        let Self { name, json } = self;
+        let Self { name, .. } = self;
         let chosen: Vec<_> =
-            BENCHES.iter().filter(|(known, ..)| name.as_deref().is_none_or(|name| name == *known)).collect();
+            BENCHES.iter().filter(|(known, _)| name.as_deref().is_none_or(|name| name == *known)).collect();
         if chosen.is_empty() {
             bail!("there is no such bench; there are:\n{}", list());
         }
-        let steps = Steps::for_json(*json);
-        dist::ensure(place, steps).await?;
-        golden::ensure(place, steps).await?;
-        build_native(place, steps).await?;
-        let onnx = Onnx::ensure(place, steps).await?;
-        let browser = Browser::ensure(place, steps).await?;
-        for (_, script, _) in chosen {
-            let mut node = place.command("node");
-            browser.apply(place, &mut node);
-            onnx.apply(&mut node);
-            node.arg(script).args(json.then_some("--json"));
-            let status = shown(&mut node).await?;
+        for (name, _) in chosen {
+            let status = match *name {
+                "weights" => self.weights(place).await?,
+                _ => self.browser(place).await?,
+            };
             if !status.success() {
                 return Ok(exit_code(status));
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    async fn weights(&self, place: &Place) -> Result<ExitStatus> {
+        let mut bench = place.cargo();
+        bench
+            .args(["bench", "--quiet", "-p", "weights", "--bench", "hostile", "--"])
+            .args(self.json.then_some("--json"));
+        shown(&mut bench).await
+    }
+
+    async fn browser(&self, place: &Place) -> Result<ExitStatus> {
+        let steps = Steps::for_json(self.json);
+        dist::ensure(place, steps).await?;
+        golden::ensure(place, steps).await?;
+        build_native(place, steps).await?;
+        let onnx = Onnx::ensure(place, steps).await?;
+        let browser = Browser::ensure(place, steps).await?;
+        let mut node = place.command("node");
+        browser.apply(place, &mut node);
+        onnx.apply(&mut node);
+        node.arg("tests/bench/browser.mjs").args(self.json.then_some("--json"));
+        shown(&mut node).await
     }
 }
 
@@ -77,7 +94,7 @@ impl DemoScore {
 }
 
 fn list() -> String {
-    let lines: Vec<String> = BENCHES.iter().map(|(name, _, what)| format!("{name}: {what}")).collect();
+    let lines: Vec<String> = BENCHES.iter().map(|(name, what)| format!("{name}: {what}")).collect();
     lines.join("\n")
 }
 

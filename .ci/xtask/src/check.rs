@@ -105,7 +105,7 @@ async fn clippy_wasm(place: &Place) -> Result<()> {
         install_debian_clippy(place).await?;
     }
     let mut clippy = toolchain.cargo(place);
-    clippy.args(["clippy", "--quiet", "--target", TARGET, "-p", "protocol"]);
+    clippy.args(["clippy", "--quiet", "--target", TARGET, "-p", "protocol", "--features", "engine/golden"]);
     clippy.args(WASM_ONLY.into_iter().flat_map(|name| ["-p", name]));
     clippy.env("CLIPPY_CONF_DIR", place.root.join(".ci/clippy-wasm"));
     lint(&mut clippy, "clippy for wasm").await

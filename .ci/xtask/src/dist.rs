@@ -13,8 +13,6 @@ use crate::tools::{TRUNK, WASM_BINDGEN};
 use crate::wasm_toolchain::{TARGET, WasmToolchain};
 use crate::{boot, wasm_opt};
 
-/// The profile of everything that runs in a browser.
-pub const PROFILE: &str = "wasm-release";
 /// Everything that the folder is made from.
 const SOURCES: [&str; 11] = [
     "app",
@@ -63,10 +61,7 @@ async fn build(place: &Place, steps: Steps, toolchain: WasmToolchain) -> Result<
         ("engine", "app/engine/Cargo.toml", " (first time about 15 min)"),
         ("playground", "app/Cargo.toml", " (first time about 3 min)"),
     ] {
-        let mut cargo = toolchain.cargo(place);
-        let manifest = place.root.join(manifest);
-        cargo.args(["build", "--offline", "--profile", PROFILE, "--target", TARGET, "--bin", name, "--manifest-path"]);
-        cargo.arg(&manifest);
+        let mut cargo = toolchain.build(place, name, manifest);
         let what = format!("the {name} does not build");
         steps.run(format!("building the {name}{hint}"), quiet(&mut cargo, &place.log(name), &what)).await?;
     }

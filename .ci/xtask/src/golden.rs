@@ -5,12 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use crate::dist::PROFILE;
 use crate::place::Place;
 use crate::process::quiet;
 use crate::stamp::Stamp;
 use crate::step::Steps;
-use crate::wasm_toolchain::{TARGET, WasmToolchain};
+use crate::wasm_toolchain::{PROFILE, TARGET, WasmToolchain};
 
 /// Everything that it is made from.
 const SOURCES: [&str; 7] = [
@@ -38,20 +37,8 @@ pub async fn ensure(place: &Place, steps: Steps) -> Result<()> {
     }
     fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let toolchain = WasmToolchain::ensure(place, steps).await?;
-    let mut cargo = toolchain.cargo(place);
-    cargo.args([
-        "build",
-        "--offline",
-        "--profile",
-        PROFILE,
-        "--target",
-        TARGET,
-        "--bin",
-        "engine",
-        "--features",
-        "golden",
-    ]);
-    cargo.arg("--manifest-path").arg(place.root.join("app/engine/Cargo.toml"));
+    let mut cargo = toolchain.build(place, "engine", "app/engine/Cargo.toml");
+    cargo.args(["--features", "golden"]);
     let what = "the engine of the tests does not build";
     steps.run("building the engine of the tests (about 5 min)", quiet(&mut cargo, &place.log("golden"), what)).await?;
 

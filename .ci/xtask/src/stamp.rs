@@ -85,17 +85,17 @@ mod tests {
 
     #[test]
     fn a_changed_name_or_content_changes_the_stamp() {
-        let root = std::env::temp_dir().join(format!("xtask-stamp-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
         fs::create_dir_all(root.join("a/target")).unwrap();
         fs::write(root.join("a/x"), "1").unwrap();
-        let first = Stamp::of(&root, &["a", "missing"]).unwrap();
+        let first = Stamp::of(root, &["a", "missing"]).unwrap();
         fs::write(root.join("a/target/y"), "ignored").unwrap();
-        assert_eq!(first, Stamp::of(&root, &["a"]).unwrap());
+        assert_eq!(first, Stamp::of(root, &["a"]).unwrap());
         fs::write(root.join("a/x"), "2").unwrap();
-        assert_ne!(first, Stamp::of(&root, &["a"]).unwrap());
+        assert_ne!(first, Stamp::of(root, &["a"]).unwrap());
         fs::write(root.join("a/x"), "1").unwrap();
         fs::rename(root.join("a/x"), root.join("a/z")).unwrap();
-        assert_ne!(first, Stamp::of(&root, &["a"]).unwrap());
-        fs::remove_dir_all(root).unwrap();
+        assert_ne!(first, Stamp::of(root, &["a"]).unwrap());
     }
 }

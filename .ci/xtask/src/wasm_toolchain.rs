@@ -15,6 +15,9 @@ use crate::step::Steps;
 /// The target of the page and of the engine.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
+/// The profile of everything that runs in a browser.
+pub const PROFILE: &str = "wasm-release";
+
 const DEBIAN_TOOLCHAIN: &str = "web";
 /// An offline rustup retries for a long time.
 const RUSTUP_PATIENCE: Duration = Duration::from_mins(5);
@@ -60,6 +63,14 @@ impl WasmToolchain {
     pub fn cargo(self, place: &Place) -> Command {
         let mut cargo = place.command("cargo");
         self.apply(place, &mut cargo);
+        cargo
+    }
+
+    /// Build one program of the browser, with everything fetched before.
+    pub fn build(self, place: &Place, program: &str, manifest: &str) -> Command {
+        let mut cargo = self.cargo(place);
+        cargo.args(["build", "--offline", "--profile", PROFILE, "--target", TARGET, "--bin", program]);
+        cargo.arg("--manifest-path").arg(place.root.join(manifest));
         cargo
     }
 

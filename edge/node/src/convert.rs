@@ -3,7 +3,6 @@
 mod folder;
 mod gguf;
 mod piece;
-mod stream;
 
 use crate::{family::Conditioning, model, output, parse::check_folder};
 use anyhow::{Context as _, Result, bail};

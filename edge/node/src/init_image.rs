@@ -42,11 +42,11 @@ mod tests {
 
     #[test]
     fn a_wide_picture_loses_its_sides() {
-        let path = std::env::temp_dir().join(format!("darkroom-cover-{}.png", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wide.png");
         let sides = |x| if (32..96).contains(&x) { Rgb([10, 200, 30]) } else { Rgb([255, 0, 0]) };
         RgbImage::from_fn(128, 64, |x, _| sides(x)).save(&path).unwrap();
         let picture = covering(&path, ImageSize::new(64, 64).unwrap()).unwrap();
-        std::fs::remove_file(&path).unwrap();
         assert_eq!((picture.width, picture.height), (64, 64));
         assert!(picture.rgb.chunks_exact(3).all(|pixel| pixel == [10, 200, 30]));
     }

@@ -10,30 +10,29 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
 };
+use tempfile::TempDir;
 use trainer::demo::{IMAGE_SIDE, Position, Scale, Sprites};
 use weights::{Dtype, TensorView, relative_error, write_safetensors};
 
 const PROMPT: &str = "a photo of an astronaut riding a horse on mars";
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
 
-/// A folder of one test's own, removed when it passed.
-struct Folder(PathBuf);
+/// A folder of one test's own.
+struct Folder(TempDir);
 
 impl Folder {
-    fn new(test: &str) -> Self {
-        let path = env::temp_dir().join(format!("darkroom-cli-{}-{test}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
     }
 
     fn file(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
+        self.0.path().join(name).display().to_string()
     }
 
     /// One of the recorded models in diffusers' layout; the recording keeps once what models share.
     fn model(&self, name: &str) -> String {
         let files = Data::folder().model(name).unwrap();
-        let folder = self.0.join(name);
+        let folder = self.0.path().join(name);
         let write = |file: &str, bytes: &[u8]| {
             let path = folder.join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -63,14 +62,6 @@ impl Folder {
     /// A Stable Diffusion 1.x with widths of 32.
     fn sd15(&self) -> String {
         self.model("tiny-sd15")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            fs::remove_dir_all(&self.0).ok();
-        }
     }
 }
 
@@ -114,7 +105,7 @@ fn tensor(file: &Path, name: &str) -> (Vec<usize>, Vec<f32>) {
 
 #[test]
 fn a_picture_carries_its_parameters_and_comes_again_from_its_seed() {
-    let folder = Folder::new("seed");
+    let folder = Folder::new();
     let model = folder.sd15();
     let (first, second) = (folder.file("first.png"), folder.file("second.png"));
     let settings =
@@ -137,7 +128,7 @@ fn a_picture_carries_its_parameters_and_comes_again_from_its_seed() {
 
 #[test]
 fn a_batch_is_several_files_and_each_has_its_own_seed() {
-    let folder = Folder::new("batch");
+    let folder = Folder::new();
     let model = folder.sd15();
     let (batch, alone) = (folder.file("x.png"), folder.file("alone.png"));
     let said = run(&generate(&model, &batch, &["--steps", "2", "--batch", "2"]));
@@ -161,7 +152,7 @@ fn write_first_noise(reference: &Path, to: &str) -> [usize; 2] {
 
 #[test]
 fn saved_latents_equal_the_reference_s() {
-    let folder = Folder::new("latents");
+    let folder = Folder::new();
     let (latents, saved, out) =
         (folder.file("latents.safetensors"), folder.file("saved.safetensors"), folder.file("x.png"));
     let mut count = 0;
@@ -204,7 +195,7 @@ fn saved_latents_equal_the_reference_s() {
 
 #[test]
 fn a_picture_can_start_from_another() {
-    let folder = Folder::new("init");
+    let folder = Folder::new();
     let (model, first, second) = (folder.sd15(), folder.file("first.png"), folder.file("second.png"));
     let init = folder.file("init.jpg");
     image::RgbImage::from_fn(100, 40, |x, y| image::Rgb([x as u8, y as u8, 90])).save(&init).unwrap();
@@ -216,7 +207,7 @@ fn a_picture_can_start_from_another() {
 
 #[test]
 fn a_folder_becomes_one_gguf_that_draws_nearly_the_same() {
-    let folder = Folder::new("gguf");
+    let folder = Folder::new();
     let model = folder.sd15();
     let draw = |model: &str, name: &str| {
         let (out, saved) = (folder.file("x.png"), folder.file(name));
@@ -248,7 +239,7 @@ fn a_folder_becomes_one_gguf_that_draws_nearly_the_same() {
 
 #[test]
 fn a_gguf_becomes_a_folder_again_and_a_manifest_fits_its_file() {
-    let folder = Folder::new("folder");
+    let folder = Folder::new();
     let model = folder.sd15();
     let (gguf, again) = (folder.file("model.gguf"), folder.file("again"));
     let ranges = ["--manifest", "--range-size", "65536"];
@@ -271,7 +262,7 @@ fn a_gguf_becomes_a_folder_again_and_a_manifest_fits_its_file() {
 
 #[test]
 fn bad_inputs_are_refused_with_a_sentence() {
-    let folder = Folder::new("refused");
+    let folder = Folder::new();
     let model = folder.sd15();
     let out = folder.file("x.png");
     let with = |more: &[&str]| refused(&generate(&model, &out, more));
@@ -301,7 +292,7 @@ fn bad_inputs_are_refused_with_a_sentence() {
 
 #[test]
 fn damaged_models_are_refused_with_a_sentence() {
-    let folder = Folder::new("damaged");
+    let folder = Folder::new();
     let out = folder.file("x.png");
 
     let pickle = folder.file("model.ckpt");
@@ -342,7 +333,7 @@ fn ctrl_c_ends_a_run_within_a_step() {
         time::{Duration, Instant},
     };
 
-    let folder = Folder::new("interrupt");
+    let folder = Folder::new();
     let (model, out) = (folder.sd15(), folder.file("x.png"));
     let child = Command::new(env!("CARGO_BIN_EXE_darkroom"))
         .args(["generate", "--model", &model, "--out", &out, "--prompt", PROMPT, "--steps", "1000"])
@@ -366,7 +357,7 @@ fn ctrl_c_ends_a_run_within_a_step() {
 
 #[test]
 fn a_judge_wants_a_picture_of_the_demo_s_size() {
-    let folder = Folder::new("judge");
+    let folder = Folder::new();
     let (right, wrong) = (folder.file("right.png"), folder.file("wrong.png"));
     let drawn = Sprites::load().unwrap().draw(1, 4, Scale::Large, Position::Left);
     image::save_buffer(&right, &drawn.rgb, drawn.width, drawn.height, image::ColorType::Rgb8).unwrap();

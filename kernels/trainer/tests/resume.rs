@@ -44,8 +44,8 @@ fn values(file: &Path) -> Vec<(String, Vec<f32>)> {
 
 #[test]
 fn stopped_and_continued_gives_the_same_weights_and_loss() {
-    let folder = std::env::temp_dir().join(format!("darkroom-resume-{}", std::process::id()));
-    let (straight, stopped) = (folder.join("straight"), folder.join("stopped"));
+    let folder = tempfile::tempdir().unwrap();
+    let (straight, stopped) = (folder.path().join("straight"), folder.path().join("stopped"));
     sitting(&straight, None);
     sitting(&stopped, Some(("autoencoder", 2)));
     assert!(!stopped.join("denoiser.json").exists());
@@ -67,5 +67,4 @@ fn stopped_and_continued_gives_the_same_weights_and_loss() {
             assert!(difference < 1e-6, "{name} differs by {difference}");
         }
     }
-    std::fs::remove_dir_all(&folder).unwrap();
 }

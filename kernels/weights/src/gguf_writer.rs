@@ -4,7 +4,7 @@ use std::{
 };
 
 use crate::{
-    Dtype, GgufValue,
+    GgufValue, NewTensor,
     gguf_cursor::MAX_HEADER_LEN,
     gguf_header::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, MAX_STORED_RANK, ORIGINAL_SHAPE_PREFIX},
     gguf_type::number_of,
@@ -12,17 +12,6 @@ use crate::{
     safetensors_header::MAX_TENSORS,
     tensor_name::{is_tensor_name, shown},
 };
-
-/// A tensor that will be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GgufTensor {
-    /// The key under which the file will list it.
-    pub name: String,
-    /// How its elements will be stored.
-    pub dtype: Dtype,
-    /// Its dimensions in row-major order, slowest first.
-    pub shape: Vec<usize>,
-}
 
 /// Why a GGUF file could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +102,7 @@ impl<W: Write> GgufWriter<W> {
     ///
     /// A [`GgufWriteError`] where the header would be refused by [`crate::GgufFile`], checked before the first byte is
     /// written, or where `out` fails.
-    pub fn new(mut out: W, metadata: &[(String, GgufValue)], tensors: &[GgufTensor]) -> Result<Self, GgufWriteError> {
+    pub fn new(mut out: W, metadata: &[(String, GgufValue)], tensors: &[NewTensor]) -> Result<Self, GgufWriteError> {
         if tensors.len() > MAX_TENSORS {
             return Err(GgufWriteError::TooManyTensors { found: tensors.len(), limit: MAX_TENSORS });
         }
@@ -194,7 +183,7 @@ impl<W: Write> GgufWriter<W> {
 
 /// A tensor as the header will state it.
 struct Stored<'a> {
-    tensor: &'a GgufTensor,
+    tensor: &'a NewTensor,
     /// Slowest first.
     dims: Vec<u64>,
     number: u32,
@@ -202,8 +191,8 @@ struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    fn of(tensor: &'a GgufTensor) -> Result<Self, GgufWriteError> {
-        let GgufTensor { name, dtype, shape } = tensor;
+    fn of(tensor: &'a NewTensor) -> Result<Self, GgufWriteError> {
+        let NewTensor { name, dtype, shape } = tensor;
         let refused = |reason| GgufWriteError::Tensor { name: shown(name), reason };
         if !is_tensor_name(name) {
             return Err(refused("its name is not made of 1 to 256 of A-Z a-z 0-9 . _ / - without a .. segment"));
@@ -236,7 +225,7 @@ impl<'a> Stored<'a> {
 
     /// The metadata that brings a flattened tensor's shape back.
     fn original(&self) -> Option<(String, GgufValue)> {
-        let GgufTensor { name, shape, .. } = self.tensor;
+        let NewTensor { name, shape, .. } = self.tensor;
         // Every dimension was checked to fit.
         let dims = || shape.iter().map(|&dim| dim as i32).collect();
         (self.dims.len() != shape.len())
@@ -244,7 +233,7 @@ impl<'a> Stored<'a> {
     }
 }
 
-fn check_unique(entries: &[(String, GgufValue)], tensors: &[GgufTensor]) -> Result<(), GgufWriteError> {
+fn check_unique(entries: &[(String, GgufValue)], tensors: &[NewTensor]) -> Result<(), GgufWriteError> {
     let mut seen = BTreeSet::new();
     for (key, _) in entries {
         let reason = match key.as_str() {

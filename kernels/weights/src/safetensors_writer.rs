@@ -1,13 +1,13 @@
 use std::{
     cmp::Reverse,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Write},
 };
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use crate::{
-    Dtype,
+    Dtype, NewTensor,
     safetensors_header::{LENGTH_BYTES, MAX_HEADER_LEN, MAX_RANK, MAX_TENSORS, METADATA_KEY},
     tensor_name::{is_tensor_name, shown},
 };
@@ -90,37 +90,77 @@ pub enum SafetensorsWriteError {
 /// A [`SafetensorsWriteError`] where a tensor or the header would be refused by [`crate::SafetensorsFile`], checked
 /// before the first byte is written, or where `out` fails.
 pub fn write_safetensors<'a, W: Write>(
-    mut out: W,
+    out: W,
     tensors: impl IntoIterator<Item = TensorView<'a>>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), SafetensorsWriteError> {
-    let mut tensors: Vec<_> = tensors.into_iter().collect();
+    let (tensors, bytes): (Vec<_>, Vec<_>) = tensors
+        .into_iter()
+        .map(|TensorView { name, dtype, shape, bytes }| {
+            (NewTensor { name: name.to_owned(), dtype, shape: shape.to_vec() }, bytes)
+        })
+        .unzip();
+    for (tensor, bytes) in tensors.iter().zip(&bytes) {
+        check_length(tensor, byte_len(tensor)?, bytes)?;
+    }
+    stream_safetensors(out, &tensors, metadata, |index| Ok(bytes[index]))
+}
+
+/// Write a safetensors file as [`write_safetensors`] does, with one tensor in memory at a time.
+///
+/// `bytes_of` is asked for the bytes of each of `tensors` by its index, in the order of the file.
+///
+/// # Errors
+///
+/// As [`write_safetensors`], but the number of a tensor's bytes is only known when its turn comes; and whatever
+/// `bytes_of` fails with. What was written by then is no whole file.
+pub fn stream_safetensors<W: Write, B: AsRef<[u8]>, E: From<SafetensorsWriteError>>(
+    mut out: W,
+    tensors: &[NewTensor],
+    metadata: &BTreeMap<String, String>,
+    mut bytes_of: impl FnMut(usize) -> Result<B, E>,
+) -> Result<(), E> {
+    let lengths = tensors.iter().map(byte_len).collect::<Result<Vec<_>, _>>()?;
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    order.sort_by_key(|&index| (Reverse(tensors[index].dtype.block_bytes()), &tensors[index].name));
+    let header = header(tensors, &lengths, &order, metadata)?;
+    let failed = |source| SafetensorsWriteError::Write { source };
+    out.write_all(&(header.len() as u64).to_le_bytes()).and_then(|()| out.write_all(&header)).map_err(failed)?;
+    for index in order {
+        let bytes = bytes_of(index)?;
+        check_length(&tensors[index], lengths[index], bytes.as_ref())?;
+        out.write_all(bytes.as_ref()).map_err(failed)?;
+    }
+    out.flush().map_err(failed)?;
+    Ok(())
+}
+
+fn header(
+    tensors: &[NewTensor],
+    lengths: &[u64],
+    order: &[usize],
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>, SafetensorsWriteError> {
     if tensors.len() > MAX_TENSORS {
         return Err(SafetensorsWriteError::TooManyTensors { found: tensors.len(), limit: MAX_TENSORS });
     }
-    tensors.iter().try_for_each(check)?;
-    tensors.sort_by_key(|tensor| tensor.name);
-    if let Some([twin, _]) = tensors.array_windows().find(|[a, b]| a.name == b.name) {
-        return Err(SafetensorsWriteError::Tensor { name: shown(twin.name), reason: "two tensors have this name" });
+    let mut names = BTreeSet::new();
+    if let Some(twin) = tensors.iter().find(|tensor| !names.insert(&tensor.name)) {
+        return Err(SafetensorsWriteError::Tensor { name: shown(&twin.name), reason: "two tensors have this name" });
     }
-    tensors.sort_by_key(|tensor| Reverse(tensor.dtype.block_bytes()));
-
-    let mut header = serde_json::to_vec(&Header { tensors: &tensors, metadata })
+    let mut header = serde_json::to_vec(&Header { tensors, lengths, order, metadata })
         .map_err(|source| SafetensorsWriteError::Header { source })?;
     header.resize(header.len().next_multiple_of(LENGTH_BYTES as usize), b' ');
-    let length = header.len() as u64;
-    if length > MAX_HEADER_LEN {
-        return Err(SafetensorsWriteError::HeaderLength { found: length, limit: MAX_HEADER_LEN });
+    let found = header.len() as u64;
+    if found > MAX_HEADER_LEN {
+        return Err(SafetensorsWriteError::HeaderLength { found, limit: MAX_HEADER_LEN });
     }
-    out.write_all(&length.to_le_bytes())
-        .and_then(|()| out.write_all(&header))
-        .and_then(|()| tensors.iter().try_for_each(|tensor| out.write_all(tensor.bytes)))
-        .and_then(|()| out.flush())
-        .map_err(|source| SafetensorsWriteError::Write { source })
+    Ok(header)
 }
 
-fn check(tensor: &TensorView<'_>) -> Result<(), SafetensorsWriteError> {
-    let &TensorView { name, dtype, shape, bytes } = tensor;
+/// How many bytes a tensor takes, if it may be written at all.
+fn byte_len(tensor: &NewTensor) -> Result<u64, SafetensorsWriteError> {
+    let NewTensor { name, dtype, shape } = tensor;
     let refused = |reason| Err(SafetensorsWriteError::Tensor { name: shown(name), reason });
     if !is_tensor_name(name) || name == METADATA_KEY {
         return refused("its name is not made of 1 to 256 of A-Z a-z 0-9 . _ / - without a .. segment");
@@ -135,18 +175,24 @@ fn check(tensor: &TensorView<'_>) -> Result<(), SafetensorsWriteError> {
         return refused("it has a dimension of length 0");
     }
     let elements = shape.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim as u64));
-    let Some(expected) = elements.and_then(|elements| dtype.byte_len(elements)) else {
-        return refused("its shape is too large to count its bytes");
-    };
+    elements
+        .and_then(|elements| dtype.byte_len(elements))
+        .map_or_else(|| refused("its shape is too large to count its bytes"), Ok)
+}
+
+fn check_length(tensor: &NewTensor, expected: u64, bytes: &[u8]) -> Result<(), SafetensorsWriteError> {
     let found = bytes.len() as u64;
     if found == expected {
         return Ok(());
     }
-    Err(SafetensorsWriteError::Length { name: name.to_owned(), dtype, shape: shape.to_vec(), found, expected })
+    let NewTensor { name, dtype, shape } = tensor.clone();
+    Err(SafetensorsWriteError::Length { name, dtype, shape, found, expected })
 }
 
 struct Header<'a> {
-    tensors: &'a [TensorView<'a>],
+    tensors: &'a [NewTensor],
+    lengths: &'a [u64],
+    order: &'a [usize],
     metadata: &'a BTreeMap<String, String>,
 }
 
@@ -164,8 +210,9 @@ impl Serialize for Header<'_> {
             map.serialize_entry(METADATA_KEY, self.metadata)?;
         }
         let mut begin = 0;
-        for &TensorView { name, dtype, shape, bytes } in self.tensors {
-            let end = begin + bytes.len() as u64;
+        for &index in self.order {
+            let NewTensor { name, dtype, shape } = &self.tensors[index];
+            let end = begin + self.lengths[index];
             map.serialize_entry(name, &Entry { dtype: dtype.as_str(), shape, data_offsets: (begin, end) })?;
             begin = end;
         }

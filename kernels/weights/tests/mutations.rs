@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use weights::{
-    Dtype, GgufFile, GgufTensor, GgufValue, GgufWriter, Manifest, SafetensorsFile, ShardedSafetensors, TensorSource,
+    Dtype, GgufFile, GgufValue, GgufWriter, Manifest, NewTensor, SafetensorsFile, ShardedSafetensors, TensorSource,
     TensorView, open, write_safetensors,
 };
 
@@ -55,8 +55,7 @@ fn gguf() -> Vec<u8> {
         ("flag".to_owned(), GgufValue::Bool(true)),
         ("list".to_owned(), GgufValue::StringArray(vec!["a".to_owned(), "b".to_owned()])),
     ];
-    let tensor =
-        |name: &str, dtype, shape: &[usize]| GgufTensor { name: name.to_owned(), dtype, shape: shape.to_vec() };
+    let tensor = |name: &str, dtype, shape: &[usize]| NewTensor { name: name.to_owned(), dtype, shape: shape.to_vec() };
     let tensors = [tensor("conv", Dtype::Q8_0, &[2, 32, 1, 1]), tensor("bias", Dtype::F32, &[2])];
     let mut writer = GgufWriter::new(Vec::new(), &metadata, &tensors).unwrap();
     writer.push(&[1; 68]).unwrap();

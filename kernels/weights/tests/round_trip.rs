@@ -9,7 +9,7 @@ use std::{
 
 use safetensors::{SafeTensors, tensor::TensorView as LibraryView};
 use weights::{
-    Dtype, GgufError, GgufFile, GgufTensor, GgufValue, GgufWriteError, GgufWriter, Quantisation, RawTensor,
+    Dtype, GgufError, GgufFile, GgufValue, GgufWriteError, GgufWriter, NewTensor, Quantisation, RawTensor,
     SafetensorsFile, SafetensorsWriteError, ShardError, ShardedSafetensors, TensorSource as _, TensorView,
     WeightsError, dequantise, open_path, quantise, relative_error, write_safetensors,
 };
@@ -98,8 +98,8 @@ fn safetensors_that_would_be_refused_are_not_written() {
     assert!(matches!(written, Err(SafetensorsWriteError::Write { .. })));
 }
 
-fn tensor(name: &str, dtype: Dtype, shape: &[usize]) -> GgufTensor {
-    GgufTensor { name: name.to_owned(), dtype, shape: shape.to_vec() }
+fn tensor(name: &str, dtype: Dtype, shape: &[usize]) -> NewTensor {
+    NewTensor { name: name.to_owned(), dtype, shape: shape.to_vec() }
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn written_gguf_is_read() {
     assert_eq!(file.all_metadata().len(), metadata.len() + 1);
     assert!(file.unsupported().is_empty());
     assert_eq!(file.tensors().len(), list.len());
-    for (GgufTensor { name, dtype, shape }, values) in &list {
+    for (NewTensor { name, dtype, shape }, values) in &list {
         let read = file.read(name).unwrap();
         assert_eq!((&read.dtype, &read.shape), (dtype, shape), "{name}");
         assert_eq!(read.bytes, quantise(values, *dtype).unwrap(), "{name}");
@@ -302,8 +302,8 @@ fn shards_are_read_as_one_file() {
 
 #[test]
 fn paths_are_opened_by_what_lies_there() {
-    let folder = std::env::temp_dir().join(format!("weights-test-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
     let put = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
         std::fs::write(&path, bytes).unwrap();
@@ -316,7 +316,6 @@ fn paths_are_opened_by_what_lies_there() {
         assert_eq!(open_path(path).unwrap().read("a").unwrap().to_f32(), [1.0]);
     }
     assert!(matches!(open_path(&pickle), Err(WeightsError::Pickle)));
-    assert!(matches!(open_path(&folder), Err(WeightsError::Open { .. })));
+    assert!(matches!(open_path(folder), Err(WeightsError::Open { .. })));
     assert!(matches!(open_path(&folder.join("none")), Err(WeightsError::Open { .. })));
-    std::fs::remove_dir_all(&folder).unwrap();
 }

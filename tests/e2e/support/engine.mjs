@@ -3,9 +3,19 @@
 import { fileURLToPath } from 'node:url';
 import { goldenEngine } from './environment.mjs';
 
+const MANIFEST = 'models/demo/demo-q8_0.gguf.manifest.json';
 const DATA = fileURLToPath(new URL('../../golden/data/', import.meta.url));
 /** Software WebGPU compiles for minutes on a busy machine. */
 const PATIENCE = 600_000;
+
+/** A page of the served origin that starts nothing: any document without a script will do. */
+export async function emptyPage(browser, proxy) {
+  const context = await browser.newContext();
+  context.setDefaultTimeout(PATIENCE);
+  const page = await context.newPage();
+  await page.goto(`${proxy.url}${MANIFEST}`);
+  return { context, page };
+}
 
 export class Engine {
   constructor(context, page) {
@@ -17,11 +27,7 @@ export class Engine {
   static async start(browser, proxy) {
     proxy.overlay('/', goldenEngine, ['engine.js', 'engine_bg.wasm']);
     proxy.overlay('/golden/', DATA);
-    const context = await browser.newContext();
-    context.setDefaultTimeout(PATIENCE);
-    const page = await context.newPage();
-    // Any document of the origin will do; this one starts nothing.
-    await page.goto(`${proxy.url}models/demo/demo-q8_0.gguf.manifest.json`);
+    const { context, page } = await emptyPage(browser, proxy);
     await page.evaluate(startWorker);
     return new Engine(context, page);
   }
@@ -35,7 +41,7 @@ export class Engine {
 
   /** Loads the demo model onto a device. */
   load(device) {
-    const request = { type: 'load', manifest_url: '/models/demo/demo-q8_0.gguf.manifest.json', device };
+    const request = { type: 'load', manifest_url: `/${MANIFEST}`, device };
     return this.#ask({ message: JSON.stringify(request) });
   }
 

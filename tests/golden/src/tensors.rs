@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use burn::tensor::{Device, Tensor, TensorData};
 use diffusion::pipeline::{Component, ModelFiles, keys};
 use std::collections::BTreeMap;
-use weights::{Dtype, GgufTensor, GgufValue, GgufWriter, Quantisation, RawTensor, TensorSource, TensorView};
+use weights::{Dtype, GgufValue, GgufWriter, NewTensor, Quantisation, RawTensor, TensorSource, TensorView};
 
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, RawTensor>;
@@ -54,7 +54,7 @@ pub fn to_gguf(files: &ModelFiles, dtype: Dtype) -> Result<Vec<u8>> {
         for (name, raw) in read_all(&**source)? {
             let dtype = quantisation.stored_dtype(&name, &raw.shape);
             bodies.push(weights::quantise(&raw.to_f32(), dtype).with_context(|| format!("cannot store {name}"))?);
-            listed.push(GgufTensor { name: format!("{part}.{name}"), dtype, shape: raw.shape });
+            listed.push(NewTensor { name: format!("{part}.{name}"), dtype, shape: raw.shape });
         }
     }
     let mut writer = GgufWriter::new(Vec::new(), &metadata, &listed)?;

@@ -1,10 +1,16 @@
 //! A model in diffusers' folder layout.
 
-use super::{Conversion, stream};
+use super::{Conversion, Piece};
 use anyhow::{Context as _, Result, bail};
 use diffusion::pipeline::{ModelCard, ModelFiles};
 use serde_json::{Value, json};
-use std::{fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::BufWriter,
+    path::Path,
+};
+use weights::{NewTensor, stream_safetensors};
 
 const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
 const TEXT_WEIGHTS: &str = "model.safetensors";
@@ -44,9 +50,22 @@ pub fn write(files: &ModelFiles, name: &str, conversion: &mut Conversion, out: &
         parts.push(("taesd", WEIGHTS, component));
     }
     for (part, file, component) in parts {
-        stream::write(&out.join(part).join(file), part, conversion.pieces(component), conversion)?;
+        write_part(&out.join(part).join(file), part, &conversion.pieces(component), conversion)?;
     }
     Ok(())
+}
+
+fn write_part(path: &Path, part: &str, pieces: &[Piece], conversion: &mut Conversion) -> Result<()> {
+    let failed = || format!("could not write {}", path.display());
+    let tensors: Vec<NewTensor> = pieces.iter().map(|piece| piece.tensor(piece.name.clone())).collect();
+    // transformers refuses files that do not say this.
+    let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+    let out = BufWriter::new(File::create(path).with_context(failed)?);
+    stream_safetensors(out, &tensors, &metadata, |index| {
+        let piece = &pieces[index];
+        conversion.convert(piece, &format!("{part}.{}", piece.name))
+    })
+    .with_context(failed)
 }
 
 fn write_text(path: &Path, text: &str) -> Result<()> {

@@ -8,7 +8,7 @@ use std::{
     io::BufWriter,
     path::Path,
 };
-use weights::{Dtype, GgufTensor, GgufValue, GgufWriter};
+use weights::{Dtype, GgufValue, GgufWriter, NewTensor};
 
 /// Writes beside `out` and renames at the end, so that `out` is never half a model.
 pub fn write(files: &ModelFiles, name: &str, target: Dtype, conversion: &mut Conversion, out: &Path) -> Result<()> {
@@ -32,10 +32,7 @@ fn write_to(files: &ModelFiles, name: &str, target: Dtype, conversion: &mut Conv
             conversion.pieces(component).into_iter().map(move |piece| (format!("{part}.{}", piece.name), piece))
         })
         .collect();
-    let tensors: Vec<GgufTensor> = pieces
-        .iter()
-        .map(|(name, piece)| GgufTensor { name: name.clone(), dtype: piece.dtype, shape: piece.shape.clone() })
-        .collect();
+    let tensors: Vec<NewTensor> = pieces.iter().map(|(name, piece)| piece.tensor(name.clone())).collect();
     let file = File::create(out).with_context(|| format!("could not create {}", out.display()))?;
     let mut writer = GgufWriter::new(BufWriter::new(file), &metadata(files, name, target)?, &tensors)?;
     for (name, piece) in &pieces {

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use diffusion::pipeline::Component;
 use std::{collections::BTreeMap, rc::Rc};
-use weights::{Dtype, ErrorReport, Quantisation, RawTensor, TensorError, TensorSource, quantise};
+use weights::{Dtype, ErrorReport, NewTensor, Quantisation, RawTensor, TensorError, TensorSource, quantise};
 
 /// A tensor of a model, and what will be stored of it.
 pub struct Piece {
@@ -15,6 +15,13 @@ pub struct Piece {
     pub shape: Vec<usize>,
     /// The kind it will be stored in.
     pub dtype: Dtype,
+}
+
+impl Piece {
+    /// What a file will say of it.
+    pub fn tensor(&self, name: String) -> NewTensor {
+        NewTensor { name, dtype: self.dtype, shape: self.shape.clone() }
+    }
 }
 
 /// How tensors are stored, and what it cost so far.

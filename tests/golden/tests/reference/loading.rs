@@ -11,7 +11,7 @@ use diffusion::{
 };
 use golden::{Data, Tensors, read_all, to_gguf, to_safetensors};
 use spec::{ClipSkip, Guidance, GuidanceRescale, ImageSize, NoiseKind, Seed, Steps};
-use std::{collections::BTreeMap, fs, path::PathBuf, rc::Rc};
+use std::{collections::BTreeMap, fs, rc::Rc};
 use weights::{Dtype, GgufFile, RawTensor, SafetensorsFile, TensorSource, relative_error};
 
 const MODEL: &str = "tiny-sd15";
@@ -93,14 +93,14 @@ fn safetensors_of_every_precision_and_in_shards_load_the_same() -> Result<()> {
     let brain = stored_as(&halves, Dtype::BF16)?;
     assert_eq!(output(&brain)?, output(&stored_as(&brain, Dtype::F32)?)?, "BF16");
 
-    let folder = Folder::new("shards")?;
+    let folder = tempfile::tempdir()?;
     let (first, second): (Tensors, Tensors) = halves.into_iter().partition(|(name, _)| name.starts_with("down_blocks"));
     let mut weight_map = BTreeMap::new();
     for (part, tensors) in [("a.safetensors", first), ("b.safetensors", second)] {
-        fs::write(folder.0.join(part), to_safetensors(&tensors)?)?;
+        fs::write(folder.path().join(part), to_safetensors(&tensors)?)?;
         weight_map.extend(tensors.into_keys().map(|name| (name, part)));
     }
-    let index = folder.0.join("diffusion_pytorch_model.safetensors.index.json");
+    let index = folder.path().join("diffusion_pytorch_model.safetensors.index.json");
     fs::write(&index, serde_json::json!({ "weight_map": weight_map }).to_string())?;
     let shards = weights::open_path(&index)?;
     assert_eq!(forward(&load_unet(config, &*shards, &device)?, &device)?, reference, "shards");
@@ -110,7 +110,7 @@ fn safetensors_of_every_precision_and_in_shards_load_the_same() -> Result<()> {
 #[test]
 fn a_folder_loads_like_its_parts() -> Result<()> {
     let files = Data::folder().model("tiny-sd21")?;
-    let folder = Folder::new("folder")?;
+    let folder = tempfile::tempdir()?;
     let parts = [
         ("unet/config.json", &files.unet_config),
         ("vae/config.json", &files.vae_config),
@@ -121,19 +121,19 @@ fn a_folder_loads_like_its_parts() -> Result<()> {
         ("tokenizer/tokenizer_config.json", &serde_json::json!({ "pad_token": files.pad_token }).to_string()),
     ];
     for part in ["unet", "vae", "text_encoder", "scheduler", "tokenizer"] {
-        fs::create_dir(folder.0.join(part))?;
+        fs::create_dir(folder.path().join(part))?;
     }
     for (name, text) in parts {
-        fs::write(folder.0.join(name), text)?;
+        fs::write(folder.path().join(name), text)?;
     }
     for (name, component) in [
         ("unet/diffusion_pytorch_model.safetensors", &files.unet),
         ("vae/diffusion_pytorch_model.safetensors", &files.vae),
         ("text_encoder/model.safetensors", &files.text_encoder),
     ] {
-        fs::write(folder.0.join(name), to_safetensors(&read_all(&*component.source)?)?)?;
+        fs::write(folder.path().join(name), to_safetensors(&read_all(&*component.source)?)?)?;
     }
-    let opened = ModelFiles::open(&folder.0)?;
+    let opened = ModelFiles::open(&folder.path())?;
     assert_eq!(opened.pad_token, "!");
     assert_eq!(latents(&opened, LoadOptions::default())?, latents(&files, LoadOptions::default())?);
     Ok(())
@@ -190,22 +190,4 @@ fn latents(files: &ModelFiles, options: LoadOptions) -> Result<Vec<f32>> {
     };
     let generated = pollster::block_on(pipeline.generate(request, &mut Silent, &CancelToken::default()))?;
     pollster::block_on(golden::values(generated.latents))
-}
-
-/// A folder that is removed again.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("darkroom-golden-{}-{name}", std::process::id()));
-        fs::create_dir(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // A folder that stays behind harms nothing.
-        fs::remove_dir_all(&self.0).ok();
-    }
 }
