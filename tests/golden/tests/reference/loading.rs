@@ -133,7 +133,7 @@ fn a_folder_loads_like_its_parts() -> Result<()> {
     ] {
         fs::write(folder.path().join(name), to_safetensors(&read_all(&*component.source)?)?)?;
     }
-    let opened = ModelFiles::open(&folder.path())?;
+    let opened = ModelFiles::open(folder.path())?;
     assert_eq!(opened.pad_token, "!");
     assert_eq!(latents(&opened, LoadOptions::default())?, latents(&files, LoadOptions::default())?);
     Ok(())

@@ -57,7 +57,7 @@ impl<B: TrainingOps, C: CheckpointStrategy> TrainingOps for Autodiff<B, C> {
         layer: Layer,
     ) -> FloatTensor<Self> {
         let inputs = [input, weight, bias];
-        let nodes = inputs.each_ref().map(|tensor| tensor.node());
+        let nodes = [inputs[0].node(), inputs[1].node(), inputs[2].node()];
         let [x, w, b] = inputs.each_ref().map(|tensor| tensor.primitive().clone());
         let output = B::train_layer(x, w, b, layer);
         match LayerBackward.prepare::<C>(nodes).compute_bound().stateful() {
