@@ -21,10 +21,10 @@ pub struct Demo {
     /// Folder for checkpoints, sample grids and the finished model; a run found there is continued
     #[arg(long)]
     out: PathBuf,
-    /// Minutes in all; a seventh of them trains the autoencoder
+    /// Minutes in all; a tenth of them trains the autoencoder
     #[arg(long, default_value_t = 120.0)]
     minutes: f64,
-    /// Minutes of the autoencoder, if not a seventh
+    /// Minutes of the autoencoder, if not a tenth
     #[arg(long)]
     autoencoder_minutes: Option<f64>,
     /// Steps of each stage instead of minutes, for runs that repeat exactly
@@ -66,7 +66,7 @@ impl Train {
 
 impl Demo {
     fn run(self) -> Result<()> {
-        let vae = self.autoencoder_minutes.unwrap_or(self.minutes / 7.0);
+        let vae = self.autoencoder_minutes.unwrap_or(self.minutes / 10.0);
         let length = |minutes| self.steps.map_or(TrainLength::Minutes(minutes), TrainLength::Steps);
         let options = TrainOptions {
             autoencoder: length(vae),

@@ -26,21 +26,26 @@ const fn position_words(position: Position) -> &'static [&'static str] {
 }
 
 /// A caption in one of several wordings; size and place are told half of the time, so that a prompt may leave them out.
+///
+/// Now and then it tells the object or the background alone: each is then learned apart from the other, which helps with pairs
+/// that were never seen.
 pub(crate) fn random_caption(item: Item, random: &mut Random) -> String {
     let object = OBJECTS[item.object];
     let colour = COLOURS[item.colour].name;
-    let name = if random.unit() < 0.65 { object.name } else { object.other_name };
+    let name = if random.unit() < 0.5 { object.name } else { object.other_name };
     let thing =
         if random.unit() < 0.5 { format!("{} {name}", random.pick(scale_words(item.scale))) } else { name.to_owned() };
     let thing = format!("{} {thing}", article(&thing));
     let place = if random.unit() < 0.5 { Some(*random.pick(position_words(item.position))) } else { None };
-    let sentence = match random.index(6) {
+    let sentence = match random.index(8) {
         0 => format!("{thing} on {colour}"),
         1 => format!("a picture of {thing} on a {colour} background"),
         2 => {
             let thing = place.map_or_else(|| thing.clone(), |place| format!("{thing} {place}"));
             return format!("{} {colour} background with {thing}", article(colour));
         }
+        3 => thing,
+        4 if random.unit() < 0.5 => return format!("{} {colour} background", article(colour)),
         _ => format!("{thing} on {} {colour} background", article(colour)),
     };
     match place {

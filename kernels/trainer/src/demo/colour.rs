@@ -30,6 +30,15 @@ pub const COLOURS: [Colour; 12] = [
 ];
 
 impl Colour {
+    /// A shade of it, `offsets` away and never nearer to another background.
+    pub fn shade(self, offsets: [i16; 3]) -> [u8; 3] {
+        let mut rgb = self.rgb;
+        for (value, offset) in rgb.iter_mut().zip(offsets) {
+            *value = (i16::from(*value) + offset).clamp(0, 255) as u8;
+        }
+        if COLOURS[Self::nearest(rgb)] == self { rgb } else { self.rgb }
+    }
+
     /// Index of the background nearest to a colour.
     pub fn nearest(rgb: [u8; 3]) -> usize {
         let distance = |colour: &Self| -> i32 {

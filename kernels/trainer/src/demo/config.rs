@@ -33,6 +33,11 @@ pub struct DemoConfigs {
     pub scheduler: SchedulerConfig,
 }
 
+/// Pixels of a picture along a side of one cell of its latents.
+pub(crate) const CELL: u32 = 8;
+/// Channels of the latents: one number for twelve of the picture.
+pub(crate) const LATENT_CHANNELS: u32 = 16;
+
 /// Tokens that fit into the demo's context; its longest caption has 20.
 const CONTEXT: usize = 24;
 
@@ -50,18 +55,18 @@ pub fn configs(scaling_factor: f64) -> Result<DemoConfigs, ConfigError> {
     })
     .to_string();
     let unet_json = json!({
-        "_class_name": "UNet2DConditionModel", "sample_size": IMAGE_SIDE / 4, "in_channels": 4, "out_channels": 4,
-        "block_out_channels": [32, 64, 128], "layers_per_block": 1, "norm_num_groups": 8,
-        "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
-        "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
-        "attention_head_dim": [4, 4, 4], "cross_attention_dim": 128, "use_linear_projection": true,
+        "_class_name": "UNet2DConditionModel", "sample_size": IMAGE_SIDE / CELL,
+        "in_channels": LATENT_CHANNELS, "out_channels": LATENT_CHANNELS,
+        "block_out_channels": [96, 160], "layers_per_block": 1, "norm_num_groups": 8,
+        "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+        "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+        "attention_head_dim": [4, 4], "cross_attention_dim": 128, "use_linear_projection": true,
     })
     .to_string();
     let vae_json = json!({
         "_class_name": "AutoencoderKL", "sample_size": IMAGE_SIDE, "in_channels": 3, "out_channels": 3,
-        "latent_channels": 4, "block_out_channels": [16, 32, 32], "layers_per_block": 1, "norm_num_groups": 8,
-        "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
-        "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"],
+        "latent_channels": LATENT_CHANNELS, "block_out_channels": [16, 32, 48, 64], "layers_per_block": 1, "norm_num_groups": 8,
+        "down_block_types": (["DownEncoderBlock2D"; 4]), "up_block_types": (["UpDecoderBlock2D"; 4]),
         "mid_block_add_attention": false, "scaling_factor": scaling_factor,
     })
     .to_string();

@@ -10,6 +10,9 @@ use std::{io::Cursor, path::Path};
 pub const IMAGE_SIDE: u32 = 64;
 const SPRITE_SIDE: u32 = 96;
 const COLUMNS: u32 = 6;
+/// Pixels between an object and the side that it is at. With it, the corners of a size are whole cells of the latents apart, so
+/// that an object's latents are the same wherever it is drawn.
+const MARGIN: u32 = 2;
 
 /// How large an object is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +58,7 @@ impl Position {
     /// Left upper corner of an object.
     pub fn corner(self, scale: Scale) -> (u32, u32) {
         let free = IMAGE_SIDE - scale.side();
-        let (middle, near, far) = (free / 2, 3, free - 3);
+        let (middle, near, far) = (free / 2, MARGIN, free - MARGIN);
         match self {
             Self::Centre => (middle, middle),
             Self::Left => (near, middle),
@@ -97,7 +100,11 @@ impl Sprites {
 
     /// An object on a background.
     pub fn draw(&self, object: usize, colour: usize, scale: Scale, position: Position) -> Picture {
-        let background = COLOURS[colour].rgb;
+        self.draw_on(object, COLOURS[colour].rgb, scale, position)
+    }
+
+    /// An object on a background of any colour.
+    pub fn draw_on(&self, object: usize, background: [u8; 3], scale: Scale, position: Position) -> Picture {
         let mut rgb = background.repeat((IMAGE_SIDE * IMAGE_SIDE) as usize);
         let (left, top) = position.corner(scale);
         for (x, y, pixel) in self.get(object, scale).enumerate_pixels() {

@@ -1,30 +1,36 @@
 //! First stage: pixels to latents and back.
 
-use super::{TrainOptions, pace::Pace, shards::Shards};
+use super::{
+    TrainOptions,
+    stage::{Recipe, Stage, load},
+};
 use crate::{
     LearningRate, Report, TrainError,
-    average::{Average, parameters},
-    checkpoint::{Checkpoint, State},
-    demo::{Dataset, IMAGE_SIDE, Sprites, configs},
+    checkpoint::Checkpoint,
+    demo::{CELL, COLOURS, Dataset, IMAGE_SIDE, Item, LATENT_CHANNELS, Sprites, configs},
     random::Random,
 };
 use burn::{
     grad_clipping::GradientClippingConfig,
-    module::{Module as _, ParamId},
-    optim::AdamWConfig,
+    optim::{AdamWConfig, ModuleOptimizer},
     tensor::{Device, Tensor, TensorData},
 };
 use diffusion::{
-    nn::{BuilderRoot, LoadError},
+    nn::BuilderRoot,
     picture::Picture,
     vae::{AutoencoderKl, VaeConfig},
 };
-use std::{ops::Range, path::Path};
+use std::ops::Range;
 
+const STAGE: &str = "autoencoder";
 const BATCH: usize = 8;
-/// Numbers in the latents of a picture: 4 channels at a quarter of its sides.
-const LATENTS: usize = (4 * IMAGE_SIDE * IMAGE_SIDE / 16) as usize;
+/// Numbers in the latents of a picture.
+const LATENTS: usize = (LATENT_CHANNELS * (IMAGE_SIDE / CELL).pow(2)) as usize;
 const RATE: LearningRate = LearningRate { peak: 1.5e-3, warm_up: 100 };
+/// How often each picture is encoded, on another shade of its background each time.
+const SHADES: u64 = 4;
+/// How far a shade's channels are from the named colour's, at most.
+const SHADE: f32 = 12.0;
 /// Weight of the Kullback-Leibler term; the denoiser only needs latents that stay near the origin.
 const KL: f64 = 1e-5;
 
@@ -32,21 +38,9 @@ const KL: f64 = 1e-5;
 pub struct TrainedAutoencoder {
     /// One over the latents' standard deviation.
     pub scaling_factor: f64,
-    /// Scaled latents, `[4 * 16 * 16]` values for each picture of the data set.
+    /// Scaled latents, `[channels * height * width]` values for each picture of the data set, [`SHADES`] times over: first on
+    /// the named backgrounds, then on shades of them.
     pub latents: Vec<Vec<f32>>,
-}
-
-/// Reads parameters of a stage from its checkpoint.
-pub fn load<T>(
-    path: &Path,
-    device: &Device,
-    build: impl FnOnce(&BuilderRoot<'_>) -> Result<T, TrainError>,
-) -> Result<(T, Vec<(ParamId, String)>), TrainError> {
-    let source = weights::open_path(path)?;
-    let root = BuilderRoot::from_checkpoint(&*source, device, false);
-    let module = build(&root)?;
-    root.finish("").map_err(|error: LoadError| TrainError::Load(error))?;
-    Ok((module, root.names()))
 }
 
 pub fn train(
@@ -54,59 +48,38 @@ pub fn train(
     sprites: &Sprites,
     report: &mut dyn FnMut(Report),
 ) -> Result<TrainedAutoencoder, TrainError> {
-    let config = configs(1.0)?.vae;
-    let checkpoint = Checkpoint::new(&options.out, "autoencoder");
-    let saved = checkpoint.state()?;
-    let mut pace = Pace::new(options, "autoencoder", options.autoencoder, BATCH, saved.unwrap_or_default());
-    if !pace.is_over() {
-        steps(options, sprites, &config, &checkpoint, saved, &mut pace, report)?;
-    }
-    let (vae, _) =
-        load(&checkpoint.average(), &options.device, |root| Ok(AutoencoderKl::new(&root.root(""), &config)?))?;
+    let recipe = AutoencoderRecipe { options, sprites, config: configs(1.0)?.vae };
+    Stage::open(options, STAGE, options.autoencoder, BATCH, RATE)?.run(&recipe, report)?;
+    let checkpoint = Checkpoint::new(&options.out, STAGE);
+    let (vae, _) = load(&checkpoint.average(), &options.device, |root| recipe.build(root))?;
     Ok(encode_all(&vae, sprites, &options.dataset, &options.device))
 }
 
-fn steps(
-    options: &TrainOptions,
-    sprites: &Sprites,
-    config: &VaeConfig,
-    checkpoint: &Checkpoint,
-    saved: Option<State>,
-    pace: &mut Pace<'_>,
-    report: &mut dyn FnMut(Report),
-) -> Result<(), TrainError> {
-    let device = options.device.clone().autodiff();
-    let build = |root: &BuilderRoot<'_>| Ok(AutoencoderKl::new(&root.root(""), config)?);
-    let mut optimiser = AdamWConfig::new()
-        .with_weight_decay(1e-4)
-        .with_epsilon(1e-8)
-        .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
-        .init();
-    let (model, names, mut average) = if let Some(state) = saved {
-        optimiser = checkpoint.load_optimiser(state, optimiser)?;
-        let (model, names) = load(&checkpoint.weights(), &device, build)?;
-        let (averaged, _) = load(&checkpoint.average(), &options.device, build)?;
-        (model, names, Average::new(0.999, parameters(&averaged)))
-    } else {
-        let root = BuilderRoot::random(1, &device);
-        let model = build(&root)?;
-        let average = Average::new(0.999, parameters(&model));
-        (model, root.names(), average)
-    };
-    let mut model = model.set_require_grad(true);
-    let shards = Shards::new(&options.device, BATCH)?;
-    while !pace.is_over() {
-        let step = pace.state.step;
-        let (squared, gradients) = shards
-            .gradients(&model, BATCH, |model, places| loss(model, batch(options, sprites, step, places), &device));
-        model = optimiser.step(RATE.at(step, pace.done()), model, gradients);
-        average.update(pace.state.step, parameters(&model));
-        pace.step(squared, report);
-        if pace.wants_save() {
-            checkpoint.save(pace.state, &names, &parameters(&model), &average.parameters, &optimiser)?;
-        }
+struct AutoencoderRecipe<'a> {
+    options: &'a TrainOptions,
+    sprites: &'a Sprites,
+    config: VaeConfig,
+}
+
+impl Recipe for AutoencoderRecipe<'_> {
+    type Model = AutoencoderKl;
+    const SEED: u64 = 1;
+
+    fn build(&self, root: &BuilderRoot<'_>) -> Result<AutoencoderKl, TrainError> {
+        Ok(AutoencoderKl::new(&root.root(""), &self.config)?)
     }
-    Ok(())
+
+    fn optimiser(&self) -> ModuleOptimizer {
+        AdamWConfig::new()
+            .with_weight_decay(1e-4)
+            .with_epsilon(1e-8)
+            .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
+            .init()
+    }
+
+    fn loss(&self, model: &AutoencoderKl, step: u64, places: Range<usize>, device: &Device) -> (Tensor<1>, Tensor<1>) {
+        loss(model, batch(self.options, self.sprites, step, places), device)
+    }
 }
 
 /// A part of one step's pictures, and the noise of their latents.
@@ -147,10 +120,17 @@ fn batch_of(pictures: &[Picture], device: &Device) -> Tensor<4> {
 }
 
 fn encode_all(vae: &AutoencoderKl, sprites: &Sprites, dataset: &Dataset, device: &Device) -> TrainedAutoencoder {
-    let mut latents = Vec::with_capacity(dataset.items.len());
-    for items in dataset.items.chunks(64) {
-        let pictures: Vec<Picture> =
-            items.iter().map(|item| sprites.draw(item.object, item.colour, item.scale, item.position)).collect();
+    let mut latents = Vec::with_capacity(dataset.items.len() * SHADES as usize);
+    let shaded: Vec<(u64, &Item)> =
+        (0..SHADES).flat_map(|shade| dataset.items.iter().map(move |item| (shade, item))).collect();
+    for (chunk, items) in (0..).zip(shaded.chunks(64)) {
+        let mut random = Random::new(5, chunk);
+        let mut draw = |&(shade, item): &(u64, &Item)| {
+            let reach = if shade == 0 { 0.0 } else { SHADE };
+            let offsets = [(); 3].map(|()| ((random.unit() * 2.0 - 1.0) * reach) as i16);
+            sprites.draw_on(item.object, COLOURS[item.colour].shade(offsets), item.scale, item.position)
+        };
+        let pictures: Vec<Picture> = items.iter().map(&mut draw).collect();
         let mean = vae.encode(batch_of(&pictures, device)).mean;
         let [_, channels, height, width] = mean.dims();
         let values: Vec<f32> = mean.into_data().iter::<f32>().collect();
@@ -167,4 +147,4 @@ fn encode_all(vae: &AutoencoderKl, sprites: &Sprites, dataset: &Dataset, device:
     TrainedAutoencoder { scaling_factor, latents }
 }
 
-const _: () = assert!(IMAGE_SIDE.is_multiple_of(4));
+const _: () = assert!(IMAGE_SIDE.is_multiple_of(CELL));

@@ -2,17 +2,14 @@
 
 use super::{
     TrainOptions,
-    autoencoder::{TrainedAutoencoder, load},
+    autoencoder::TrainedAutoencoder,
     grid,
-    pace::Pace,
-    shards::Shards,
+    stage::{Recipe, Stage},
     words,
 };
 use crate::{
     LearningRate, Report, TrainError,
-    average::{Average, parameters},
-    checkpoint::Checkpoint,
-    demo::{Dataset, configs, random_caption, tokenizer},
+    demo::{CELL, Dataset, DemoConfigs, IMAGE_SIDE, LATENT_CHANNELS, configs, random_caption, tokenizer},
     random::Random,
 };
 use burn::{
@@ -31,6 +28,9 @@ use std::ops::Range;
 
 /// Share of captions that are left empty, so that guidance has something to guide away from (Ho and Salimans, 2022).
 const DROPPED: f32 = 0.1;
+
+/// Power of a uniform draw that gives the timestep: below 1, noisy ones come more often, where it is decided what is drawn.
+const LEANING: f64 = 0.75;
 
 /// What is trained together.
 #[derive(Module, Debug)]
@@ -67,18 +67,19 @@ struct Source<'a> {
 impl Source<'_> {
     /// Everything about a sample follows from the number of its step and its place in the batch.
     fn batch(&self, step: u64, places: Range<usize>, size: usize, trained: usize, device: &Device) -> Batch {
-        let side = ((self.latents[0].len() / 4) as f64).sqrt() as usize;
-        let shape = [places.len(), 4, side, side];
+        let side = (IMAGE_SIDE / CELL) as usize;
+        let shape = [places.len(), LATENT_CHANNELS as usize, side, side];
         let (mut noisy, mut velocity) = (Vec::new(), Vec::new());
         let (mut timesteps, mut ids) = (Vec::new(), Vec::new());
         for place in places {
             let mut random = Random::new(2, step * size as u64 + place as u64);
-            let index = random.index(self.dataset.items.len());
-            let caption = random_caption(self.dataset.items[index], &mut random);
+            let index = random.index(self.latents.len());
+            let item = self.dataset.items[index % self.dataset.items.len()];
+            let caption = random_caption(item, &mut random);
             let caption = if random.unit() < DROPPED { String::new() } else { caption };
             // Stratified over the batch: less variance than independent draws.
             let share = (place as f64 + f64::from(random.unit())) / size as f64;
-            let timestep = ((share * trained as f64) as usize).min(trained - 1);
+            let timestep = ((share.powf(LEANING) * trained as f64) as usize).min(trained - 1);
             let kept = self.table.alpha_cumprod(timestep);
             let (alpha, sigma) = (kept.sqrt() as f32, (1.0 - kept).sqrt() as f32);
             let latents = &self.latents[index];
@@ -104,68 +105,61 @@ pub fn train(
     report: &mut dyn FnMut(Report),
 ) -> Result<(), TrainError> {
     let all = configs(trained.scaling_factor)?;
-    let checkpoint = Checkpoint::new(&options.out, "denoiser");
-    let saved = checkpoint.state()?;
-    let mut pace = Pace::new(options, "denoiser", options.denoiser, options.batch, saved.unwrap_or_default());
-    if pace.is_over() {
-        return Ok(());
-    }
-    let device = options.device.clone().autodiff();
-    let build = |root: &BuilderRoot<'_>| Denoiser::new(root, &all.unet, &all.text);
-    let mut optimiser = optimiser();
-    let (model, names, mut average) = if let Some(state) = saved {
-        optimiser = checkpoint.load_optimiser(state, optimiser)?;
-        let (model, names) = load(&checkpoint.weights(), &device, build)?;
-        let (averaged, _) = load(&checkpoint.average(), &options.device, build)?;
-        (model, names, Average::new(0.999, parameters(&averaged)))
-    } else {
-        let root = BuilderRoot::random(2, &device);
-        let mut model = build(&root)?;
-        model.text_encoder = words::teach(options, model.text_encoder, &all.text, &device, report)?;
-        let average = Average::new(0.999, parameters(&model));
-        (model, root.names(), average)
-    };
-    let mut model = model.set_require_grad(true);
+    let tokenizer = tokenizer()?;
     let table = NoiseTable::new(&all.scheduler).unwrap_or_else(|_| unreachable!("the demo's schedule is a known one"));
     let source = Source {
         dataset: &options.dataset,
         latents: &trained.latents,
-        tokenizer: &tokenizer()?,
+        tokenizer: &tokenizer,
         table: &table,
         context: all.text.max_position_embeddings,
     };
+    let recipe = DenoiserRecipe { options, scaling_factor: trained.scaling_factor, all: &all, source };
     let rate = LearningRate { peak: options.learning_rate, warm_up: 200 };
-    let shards = Shards::new(&options.device, options.batch)?;
-    while !pace.is_over() {
-        let timesteps = all.scheduler.num_train_timesteps;
-        let (loss, gradients) = shards.gradients(&model, options.batch, |model, places| {
-            let loss = loss(model, source.batch(pace.state.step, places, options.batch, timesteps, &device), &device);
-            (loss.clone(), loss)
-        });
-        model = optimiser.step(rate.at(pace.state.step, pace.done()), model, gradients);
-        average.update(pace.state.step, parameters(&model));
-        pace.step(loss, report);
-        if pace.wants_save() {
-            checkpoint.save(pace.state, &names, &parameters(&model), &average.parameters, &optimiser)?;
-            if options.draw_grids {
-                grid::draw(options, trained.scaling_factor, pace.state.step)?;
-            }
-        }
+    Stage::open(options, "denoiser", options.denoiser, options.batch, rate)?.run(&recipe, report)
+}
+
+struct DenoiserRecipe<'a> {
+    options: &'a TrainOptions,
+    scaling_factor: f64,
+    all: &'a DemoConfigs,
+    source: Source<'a>,
+}
+
+impl Recipe for DenoiserRecipe<'_> {
+    type Model = Denoiser;
+    const SEED: u64 = 2;
+
+    fn build(&self, root: &BuilderRoot<'_>) -> Result<Denoiser, TrainError> {
+        Denoiser::new(root, &self.all.unet, &self.all.text)
     }
-    Ok(())
-}
 
-fn optimiser() -> ModuleOptimizer {
-    AdamWConfig::new()
-        .with_beta_2(0.99)
-        .with_weight_decay(1e-2)
-        .with_epsilon(1e-8)
-        .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
-        .init()
-}
+    fn prepare(&self, mut model: Denoiser, report: &mut dyn FnMut(Report)) -> Result<Denoiser, TrainError> {
+        let device = self.options.device.clone().autodiff();
+        model.text_encoder = words::teach(self.options, model.text_encoder, &self.all.text, &device, report)?;
+        Ok(model)
+    }
 
-fn loss(model: &Denoiser, batch: Batch, device: &Device) -> Tensor<1> {
-    let context = model.text_encoder.forward(&batch.ids, 1, device).hidden;
-    let output = model.unet.forward(batch.noisy, &batch.timesteps, &context);
-    (output - batch.velocity).square().mean()
+    fn optimiser(&self) -> ModuleOptimizer {
+        AdamWConfig::new()
+            .with_beta_2(0.99)
+            .with_weight_decay(1e-2)
+            .with_epsilon(1e-8)
+            .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
+            .init()
+    }
+
+    fn loss(&self, model: &Denoiser, step: u64, places: Range<usize>, device: &Device) -> (Tensor<1>, Tensor<1>) {
+        let timesteps = self.all.scheduler.num_train_timesteps;
+        let Batch { noisy, velocity, timesteps, ids } =
+            self.source.batch(step, places, self.options.batch, timesteps, device);
+        let context = model.text_encoder.forward(&ids, 1, device).hidden;
+        let output = model.unet.forward(noisy, &timesteps, &context);
+        let loss = (output - velocity).square().mean();
+        (loss.clone(), loss)
+    }
+
+    fn saved(&self, step: u64) -> Result<(), TrainError> {
+        if self.options.draw_grids { grid::draw(self.options, self.scaling_factor, step) } else { Ok(()) }
+    }
 }

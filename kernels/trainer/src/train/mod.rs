@@ -6,6 +6,7 @@ mod export;
 mod grid;
 mod pace;
 mod shards;
+mod stage;
 mod words;
 
 use crate::{
