@@ -7,7 +7,7 @@ use super::{
 use crate::{
     LearningRate, Report, TrainError,
     checkpoint::Checkpoint,
-    demo::{CELL, COLOURS, Dataset, IMAGE_SIDE, Item, LATENT_CHANNELS, Sprites, configs},
+    demo::{CELL, COLOURS, Colour, Dataset, IMAGE_SIDE, Item, LATENT_CHANNELS, Sprites, configs, is_held_out},
     random::Random,
 };
 use burn::{
@@ -94,10 +94,20 @@ fn batch(options: &TrainOptions, sprites: &Sprites, step: u64, places: Range<usi
     for place in places {
         let mut random = Random::new(1, step * BATCH as u64 + place as u64);
         let item = *random.pick(&options.dataset.items);
-        pictures.push(sprites.draw(item.object, item.colour, item.scale, item.position));
+        let background = background(item, &mut random);
+        pictures.push(sprites.draw_on(item.object, background, item.scale, item.position));
         noise.extend(random.normal(LATENTS));
     }
     Batch { pictures, noise }
+}
+
+/// The named background, or as often any colour, but none that is kept from the object.
+///
+/// Trained on the named ones alone, an autoencoder gives pairs that it never saw the colours of those that it did.
+fn background(item: Item, random: &mut Random) -> [u8; 3] {
+    let any = [(); 3].map(|()| (random.unit() * 255.0) as u8);
+    let is_kept = is_held_out(item.object, Colour::nearest(any));
+    if random.unit() < 0.5 || is_kept { COLOURS[item.colour].rgb } else { any }
 }
 
 /// What is minimised, and the squared error in it.
