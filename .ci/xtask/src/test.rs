@@ -12,6 +12,7 @@ use crate::dist;
 use crate::golden;
 use crate::place::Place;
 use crate::process::{heard, quiet, shown};
+use crate::size;
 use crate::step::Steps;
 use crate::tally::Tally;
 
@@ -89,10 +90,12 @@ async fn run_native(place: &Place, filter: Option<&str>) -> Result<Tally> {
 
 async fn run_browser(place: &Place, filter: Option<&str>) -> Result<Tally> {
     dist::ensure(place, Steps::Plain).await?;
+    // On a fresh clone `check` ran before there was anything to weigh.
+    let sizes = counted(size::check(place, Steps::Plain).map(|()| Tally::default()));
     let files = browser_tests(place)?;
     if files.is_empty() {
         println!("there are no browser tests in {BROWSER_TESTS}");
-        return Ok(Tally::default());
+        return Ok(sizes);
     }
     golden::ensure(place, Steps::Plain).await?;
     build_native(place, Steps::Plain).await?;
@@ -112,6 +115,7 @@ async fn run_browser(place: &Place, filter: Option<&str>) -> Result<Tally> {
     if !status.success() && tally.failed == 0 {
         tally += Tally::BROKEN;
     }
+    tally += sizes;
     Ok(tally)
 }
 

@@ -102,16 +102,18 @@ pub fn tokenizer() -> Result<Tokenizer, TrainError> {
     Ok(Tokenizer::new(VOCAB, MERGES, PAD_TOKEN)?)
 }
 
+/// Pairs of object and colour to begin with, all of which were trained on.
+const EXAMPLES: [(usize, usize); 8] = [(0, 4), (1, 11), (11, 8), (2, 2), (12, 6), (5, 9), (13, 11), (10, 5)];
+
 /// What the demo model says of itself.
 pub fn card() -> ModelCard {
-    let examples = [(0, 4), (1, 2), (11, 8), (2, 3), (12, 6), (5, 9), (13, 11), (10, 5)];
     ModelCard {
         name: "demo".to_owned(),
         native_size: Some((IMAGE_SIDE, IMAGE_SIDE)),
         guidance: Some(4.0),
         steps: Some(20),
         examples: std::iter::once("a red apple on a blue background".to_owned())
-            .chain(examples.iter().skip(1).map(|&(object, colour)| caption(object, colour)))
+            .chain(EXAMPLES.iter().skip(1).map(|&(object, colour)| caption(object, colour)))
             .chain(["a small star on a purple background, on the left".to_owned()])
             .collect(),
         known_words: known_words(),
@@ -121,7 +123,15 @@ pub fn card() -> ModelCard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::demo::is_held_out;
     use diffusion::{nn::BuilderRoot, text::ClipTextModel, unet::UNet2DConditionModel, vae::AutoencoderKl};
+
+    #[test]
+    fn no_example_is_kept_from_training() {
+        for (object, colour) in EXAMPLES {
+            assert!(!is_held_out(object, colour), "{}", caption(object, colour));
+        }
+    }
 
     #[test]
     fn the_model_can_be_built_and_every_known_word_is_few_tokens() {
