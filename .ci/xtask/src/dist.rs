@@ -10,7 +10,7 @@ use crate::process::quiet;
 use crate::stamp::Stamp;
 use crate::step::Steps;
 use crate::tools::{TRUNK, WASM_BINDGEN};
-use crate::wasm_toolchain::{TARGET, WasmToolchain};
+use crate::wasm_toolchain::WasmToolchain;
 use crate::{boot, wasm_opt};
 
 /// Everything that the folder is made from.
@@ -51,8 +51,7 @@ pub async fn ensure(place: &Place, steps: Steps) -> Result<()> {
 }
 
 async fn build(place: &Place, steps: Steps, toolchain: WasmToolchain) -> Result<()> {
-    let mut fetch = toolchain.cargo(place);
-    fetch.args(["fetch", "--target", TARGET]);
+    let mut fetch = toolchain.fetch(place).await?;
     let what = "the dependencies cannot be fetched";
     steps.run("fetching dependencies", quiet(&mut fetch, &place.log("fetch"), what)).await?;
 

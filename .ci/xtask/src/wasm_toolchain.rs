@@ -66,6 +66,21 @@ impl WasmToolchain {
         cargo
     }
 
+    /// Fetch what the programs of the browser are built from.
+    ///
+    /// Cargo also wants the sources of what their build scripts and macros would be on this machine.
+    pub async fn fetch(self, place: &Place) -> Result<Command> {
+        let mut rustc = place.command("rustc");
+        self.apply(place, &mut rustc);
+        let version = asked(rustc.arg("-vV")).await.unwrap_or_default();
+        let Some(host) = version.lines().find_map(|line| line.strip_prefix("host: ")) else {
+            bail!("`rustc -vV` does not say what machine this is: is Rust installed?");
+        };
+        let mut cargo = self.cargo(place);
+        cargo.args(["fetch", "--locked", "--target", TARGET, "--target", host]);
+        Ok(cargo)
+    }
+
     /// Build one program of the browser, with everything fetched before.
     pub fn build(self, place: &Place, program: &str, manifest: &str) -> Command {
         let mut cargo = self.cargo(place);
