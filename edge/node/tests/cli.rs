@@ -15,6 +15,7 @@ use trainer::demo::{IMAGE_SIDE, Position, Scale, Sprites};
 use weights::{Dtype, TensorView, relative_error, write_safetensors};
 
 const PROMPT: &str = "a photo of an astronaut riding a horse on mars";
+const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
 
 /// A folder of one test's own.
@@ -241,6 +242,11 @@ fn a_folder_becomes_one_gguf_that_draws_nearly_the_same() {
 fn a_gguf_becomes_a_folder_again_and_a_manifest_fits_its_file() {
     let folder = Folder::new();
     let model = folder.sd15();
+    let taesd = Path::new(&model).join("taesd");
+    fs::create_dir(&taesd).unwrap();
+    for file in ["config.json", WEIGHTS] {
+        fs::copy(recorded("models/tiny-taesd").join(file), taesd.join(file)).unwrap();
+    }
     let (gguf, again) = (folder.file("model.gguf"), folder.file("again"));
     let ranges = ["--manifest", "--range-size", "65536"];
     run(&[&["convert", "--model", &model, "--to", "gguf", "--type", "f16", "--out", &gguf], &ranges[..]].concat());
@@ -251,6 +257,9 @@ fn a_gguf_becomes_a_folder_again_and_a_manifest_fits_its_file() {
     run(&["convert", "--model", &gguf, "--to", "safetensors", "--type", "f16", "--out", &again]);
     let name = "mid_block.resnets.0.conv1.weight";
     assert_eq!(tensor(&Path::new(&model).join(UNET), name), tensor(&Path::new(&again).join(UNET), name));
+    let name = "decoder.layers.0.weight";
+    assert_eq!(tensor(&taesd.join(WEIGHTS), name), tensor(&Path::new(&again).join("taesd").join(WEIGHTS), name));
+    run(&generate(&gguf, &folder.file("x.png"), &["--steps", "1"]));
     let listed = run(&["inspect", &again]);
     assert!(listed.contains("container  folder") && listed.contains("unet.conv_in.weight"), "{listed}");
 

@@ -3,6 +3,7 @@
 use crate::{
     TrainError,
     average::{Parameters, named},
+    mixed_precision::LossScale,
 };
 use burn::{module::ParamId, optim::ModuleOptimizer};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub struct State {
     pub seconds: f64,
     /// Loss, averaged over the last steps.
     pub loss: f64,
+    /// Where products are fp16: what the loss is multiplied by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<LossScale>,
 }
 
 /// A stage's files in the run's folder.

@@ -45,6 +45,19 @@ pub enum TrainError {
     /// A checkpoint's numbers could not be read.
     #[error("could not read the checkpoint's state")]
     State(#[from] serde_json::Error),
+    /// The device cannot compute in the type that was asked for.
+    #[error("this device cannot compute in {0:?}; leave mixed precision off")]
+    MixedPrecision(crate::MixedPrecision),
+    /// The loss is no number any more.
+    #[error(
+        "the loss of the stage `{stage}` is no number any more after step {step}; go on from the last checkpoint with a lower learning rate"
+    )]
+    Diverged {
+        /// The stage.
+        stage: &'static str,
+        /// Steps taken.
+        step: u64,
+    },
     /// The system gave no thread to compute on.
     #[error("could not start a thread")]
     Threads(#[source] rayon::ThreadPoolBuildError),

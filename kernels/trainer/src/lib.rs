@@ -10,11 +10,13 @@ mod checkpoint;
 pub mod demo;
 mod error;
 mod learning_rate;
+mod mixed_precision;
 mod random;
 mod report;
 mod train;
 
 pub use error::TrainError;
 pub use learning_rate::LearningRate;
+pub use mixed_precision::MixedPrecision;
 pub use report::Report;
 pub use train::{TrainLength, TrainOptions, train_demo};

@@ -3,7 +3,7 @@
 /// One line of progress.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Report {
-    /// `autoencoder` or `denoiser`.
+    /// `autoencoder`, `taesd`, `words` or `denoiser`.
     pub stage: &'static str,
     /// Steps taken.
     pub step: u64,

@@ -52,7 +52,7 @@ pub use gguf::{GgufFile, UnsupportedTensor};
 pub use gguf_error::GgufError;
 pub use gguf_value::GgufValue;
 pub use gguf_writer::{GgufWriteError, GgufWriter};
-pub use manifest::{DEFAULT_RANGE_SIZE, Manifest, ManifestError};
+pub use manifest::{DEFAULT_RANGE_SIZE, Manifest, ManifestError, sha256_hex};
 pub use new_tensor::NewTensor;
 pub use quantise::{Quantisation, QuantiseError, dequantise, quantise};
 pub use read_at::ReadAt;

@@ -237,7 +237,7 @@ impl Manifest {
         if found != expected {
             return Err(ManifestError::RangeLength { file: file(), index, found, expected });
         }
-        let found = hex(&Sha256::digest(bytes));
+        let found = sha256_hex(bytes);
         if found != *hash {
             return Err(ManifestError::RangeHash { file: file(), index, found, expected: hash.clone() });
         }
@@ -264,6 +264,11 @@ impl Manifest {
 
 fn is_hash(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The SHA-256 of some bytes in lower-case hexadecimal, as manifests have it.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {

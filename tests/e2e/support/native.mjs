@@ -4,10 +4,13 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { dist, program } from './environment.mjs';
 
 const run = promisify(execFile);
+/** How often a running program's memory is looked at, in milliseconds. */
+const LOOK_EVERY = 5;
 
 /** The demo model's file, as it is served. */
 export async function demoModel() {
@@ -17,17 +20,29 @@ export async function demoModel() {
   return join(folder, file);
 }
 
-/** Draws with `darkroom generate`; returns the PNG file's bytes, the final latents and what was printed. */
+/** Draws with `darkroom generate`; returns the PNG file's bytes, the final latents, what was printed and the most memory it had. */
 export async function generate({ prompt, steps, seed }) {
   const folder = await mkdtemp(join(tmpdir(), 'darkroom-'));
   try {
     const [out, saved] = ['out.png', 'latents.safetensors'].map((name) => join(folder, name));
     const options = ['--prompt', prompt, '--steps', steps, '--seed', seed, '--out', out, '--save-latents', saved];
-    const { stdout } = await run(program, ['generate', '--model', await demoModel(), ...options.map(String)]);
-    return { bytes: await readFile(out), latents: floats(await readFile(saved), 'final_latents'), printed: stdout };
+    const running = run(program, ['generate', '--model', await demoModel(), ...options.map(String)]);
+    const [{ stdout }, memory] = await Promise.all([running, peakMemory(running.child)]);
+    return { bytes: await readFile(out), latents: floats(await readFile(saved), 'final_latents'), printed: stdout, memory };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** The most bytes that a program had in memory while it ran, as Linux counts them; not a number elsewhere. */
+async function peakMemory(child) {
+  let peak = NaN;
+  while (child.exitCode === null && child.signalCode === null) {
+    const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
+    peak = Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? peak / 1024) * 1024;
+    await setTimeout(LOOK_EVERY);
+  }
+  return peak;
 }
 
 /** One f32 tensor of a safetensors file. */

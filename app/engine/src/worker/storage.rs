@@ -16,7 +16,7 @@ use web_sys::{
     FileSystemDirectoryHandle, FileSystemFileHandle, FileSystemGetDirectoryOptions, FileSystemGetFileOptions,
     FileSystemReadWriteOptions, FileSystemSyncAccessHandle,
 };
-use weights::{Manifest, ReadAt};
+use weights::{Manifest, ReadAt, sha256_hex};
 
 const FOLDER: &str = "models";
 
@@ -195,10 +195,7 @@ impl ReadAt for Storage {
 }
 
 fn manifest_name(url: &str) -> String {
-    let hash = url
-        .bytes()
-        .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
-    format!("{hash:016x}.manifest")
+    format!("{}.manifest", sha256_hex(url.as_bytes()))
 }
 
 /// Keeps a manifest for visits without a network; a browser that refuses loses only that.

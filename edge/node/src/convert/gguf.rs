@@ -25,9 +25,11 @@ pub fn write(files: &ModelFiles, name: &str, target: Dtype, conversion: &mut Con
 }
 
 fn write_to(files: &ModelFiles, name: &str, target: Dtype, conversion: &mut Conversion, out: &Path) -> Result<()> {
+    let taesd = files.tiny_vae.iter().map(|(_, component)| ("taesd", component));
     let parts = [("unet", &files.unet), ("vae", &files.vae), ("text_encoder", &files.text_encoder)];
     let pieces: Vec<(String, Piece)> = parts
         .into_iter()
+        .chain(taesd)
         .flat_map(|(part, component)| {
             conversion.pieces(component).into_iter().map(move |piece| (format!("{part}.{}", piece.name), piece))
         })
@@ -58,8 +60,9 @@ fn metadata(files: &ModelFiles, name: &str, target: Dtype) -> Result<Vec<(String
         (keys::PAD, pad_token),
         (keys::CARD, &card),
     ];
-    let texts = texts.map(|(key, text)| (key.to_owned(), GgufValue::String(text.to_owned())));
-    let mut metadata = texts.to_vec();
+    let taesd = files.tiny_vae.iter().map(|(config, _)| (keys::TAESD, config.as_str()));
+    let texts = texts.into_iter().chain(taesd);
+    let mut metadata: Vec<_> = texts.map(|(key, text)| (key.to_owned(), GgufValue::String(text.to_owned()))).collect();
     metadata.push(("general.file_type".to_owned(), GgufValue::U32(file_type(target))));
     if target.is_block_quantised() {
         metadata.push(("general.quantization_version".to_owned(), GgufValue::U32(2)));

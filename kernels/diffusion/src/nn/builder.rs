@@ -7,7 +7,7 @@ use crate::noise::Philox;
 use burn::{
     module::{Param, ParamId},
     tensor::{
-        Device, Tensor, TensorData,
+        Device, FloatDType, Tensor, TensorData,
         quantization::{QuantMode, QuantScheme, QuantStore, QuantValue, ScaleDtype},
     },
 };
@@ -103,6 +103,7 @@ pub struct BuilderRoot<'a> {
     origin: Origin<'a>,
     device: Device,
     keep_quantised: bool,
+    product_dtype: Option<FloatDType>,
     used: RefCell<BTreeSet<String>>,
     problems: RefCell<Vec<Problem>>,
     failure: RefCell<Option<WeightsError>>,
@@ -126,12 +127,21 @@ impl<'a> BuilderRoot<'a> {
             origin,
             device: device.clone(),
             keep_quantised,
+            product_dtype: None,
             used: RefCell::default(),
             problems: RefCell::default(),
             failure: RefCell::default(),
             bytes: Cell::new(0),
             names: RefCell::default(),
         }
+    }
+
+    /// Makes linear layers and convolutions multiply in a half type, between inputs, weights and outputs of f32: mixed
+    /// precision (Micikevicius et al., 2018).
+    #[must_use]
+    pub const fn with_product_dtype(mut self, dtype: Option<FloatDType>) -> Self {
+        self.product_dtype = dtype;
+        self
     }
 
     /// The builder of the model's root, whose tensors start with `prefix` (`unet`, or empty).
@@ -216,6 +226,11 @@ impl Builder<'_> {
     /// The device that parameters are put on.
     pub fn device(&self) -> &Device {
         &self.shared.device
+    }
+
+    /// What layers multiply in, where it is not their weights' type.
+    pub const fn product_dtype(&self) -> Option<FloatDType> {
+        self.shared.product_dtype
     }
 
     fn name(&self, name: &str) -> String {

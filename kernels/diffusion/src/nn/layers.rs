@@ -6,7 +6,7 @@ use super::{Builder, Init};
 use burn::{
     module::{Module, Param},
     tensor::{
-        Int, Tensor, activation,
+        FloatDType, Int, Tensor, activation,
         module::{conv2d, embedding, interpolate},
         ops::{ConvOptions, InterpolateMode, InterpolateOptions},
     },
@@ -19,6 +19,8 @@ pub struct Linear {
     pub weight: Param<Tensor<2>>,
     /// `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    product_dtype: Option<FloatDType>,
 }
 
 impl Linear {
@@ -30,7 +32,8 @@ impl Linear {
 
     /// Without a bias.
     pub fn without_bias(builder: &Builder<'_>, input: usize, output: usize) -> Self {
-        Self { weight: builder.tensor("weight", [output, input], Init::FanIn(input)), bias: None }
+        let weight = builder.tensor("weight", [output, input], Init::FanIn(input));
+        Self { weight, bias: None, product_dtype: builder.product_dtype() }
     }
 
     /// # Shapes
@@ -50,13 +53,17 @@ impl Linear {
     /// - output: `[rows, out]`
     pub fn forward_rows(&self, input: Tensor<2>) -> Tensor<2> {
         #[cfg(feature = "autodiff")]
-        if training::handles(&self.weight.val()) {
+        if self.product_dtype.is_none() && training::handles(&self.weight.val()) {
             let [out, _] = self.weight.dims();
             let none = || Tensor::zeros([out], &input.device());
             let bias = self.bias.as_ref().map_or_else(none, Param::val);
             return training::linear(input, self.weight.val(), bias);
         }
-        let output = input.matmul(self.weight.val().transpose());
+        let weight = self.weight.val().transpose();
+        let output = match self.product_dtype {
+            Some(dtype) => input.cast(dtype).matmul(weight.cast(dtype)).cast(FloatDType::F32),
+            None => input.matmul(weight),
+        };
         match &self.bias {
             Some(bias) => output + bias.val().unsqueeze(),
             None => output,
@@ -95,6 +102,8 @@ pub struct Conv2d {
     stride: usize,
     #[module(skip)]
     padding: usize,
+    #[module(skip)]
+    product_dtype: Option<FloatDType>,
 }
 
 impl Conv2d {
@@ -108,7 +117,7 @@ impl Conv2d {
     pub fn without_bias(builder: &Builder<'_>, input: usize, output: usize, shape: Conv2dShape) -> Self {
         let Conv2dShape { kernel, stride, padding } = shape;
         let weight = builder.tensor("weight", [output, input, kernel, kernel], Init::FanIn(input * kernel * kernel));
-        Self { weight, bias: None, stride, padding }
+        Self { weight, bias: None, stride, padding, product_dtype: builder.product_dtype() }
     }
 
     /// # Shapes
@@ -118,13 +127,19 @@ impl Conv2d {
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let (weight, bias) = (self.weight.val(), self.bias.as_ref().map(Param::val));
         #[cfg(feature = "autodiff")]
-        if let Some(bias) = &bias
-            && training::handles(&weight)
-        {
-            return training::conv2d(input, weight, bias.clone(), self.stride, self.padding);
+        if self.product_dtype.is_none() && training::handles(&weight) {
+            let [output, ..] = weight.dims();
+            let bias = bias.unwrap_or_else(|| Tensor::zeros([output], &input.device()));
+            return training::conv2d(input, weight, bias, self.stride, self.padding);
         }
         let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
-        conv2d(input, weight, bias, options)
+        match self.product_dtype {
+            Some(dtype) => {
+                let bias = bias.map(|bias| bias.cast(dtype));
+                conv2d(input.cast(dtype), weight.cast(dtype), bias, options).cast(FloatDType::F32)
+            }
+            None => conv2d(input, weight, bias, options),
+        }
     }
 }
 

@@ -101,6 +101,8 @@ pub mod keys {
     pub const UNET: &str = "diffusers.unet.config";
     /// `vae/config.json`.
     pub const VAE: &str = "diffusers.vae.config";
+    /// `taesd/config.json`, where there is a small autoencoder for previews.
+    pub const TAESD: &str = "diffusers.taesd.config";
     /// `text_encoder/config.json`.
     pub const TEXT: &str = "diffusers.text_encoder.config";
     /// `scheduler/scheduler_config.json`.
@@ -116,8 +118,8 @@ pub mod keys {
 }
 
 impl ModelFiles {
-    /// A whole model in one GGUF, as `darkroom convert` writes it: diffusers' tensor names below `unet.`, `vae.` and
-    /// `text_encoder.`, the configurations as metadata.
+    /// A whole model in one GGUF, as `darkroom convert` writes it: diffusers' tensor names below `unet.`, `vae.`,
+    /// `text_encoder.` and perhaps `taesd.`, the configurations as metadata.
     ///
     /// # Errors
     /// [`ModelFilesError::Metadata`] naming what the file lacks.
@@ -141,7 +143,7 @@ impl ModelFiles {
             unet: part("unet"),
             vae: part("vae"),
             text_encoder: part("text_encoder"),
-            tiny_vae: None,
+            tiny_vae: source.metadata(keys::TAESD).map(|config| (config.to_owned(), part("taesd"))),
             card,
         })
     }

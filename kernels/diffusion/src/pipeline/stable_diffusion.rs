@@ -155,11 +155,13 @@ impl StableDiffusion {
         })?;
         let (vae, vae_bytes) =
             load_part("vae", &files.vae, device, options, |builder| AutoencoderKl::new(builder, &vae_config))?;
+        let mut device_bytes = text_bytes + unet_bytes + vae_bytes;
         let previewer = match &files.tiny_vae {
             Some((config, component)) => {
                 let config: TinyVaeConfig = parse("taesd", config)?;
-                let (tiny, _) =
+                let (tiny, bytes) =
                     load_part("taesd", component, device, options, |builder| AutoencoderTiny::new(builder, &config))?;
+                device_bytes += bytes;
                 Previewer::Tiny(Box::new(tiny))
             }
             None if vae_bytes <= CHEAP_DECODER_BYTES => Previewer::Full,
@@ -178,7 +180,7 @@ impl StableDiffusion {
             latent_channels: vae_config.latent_channels,
             factor,
             multiple: factor << (unet_config.block_out_channels.len() - 1),
-            device_bytes: text_bytes + unet_bytes + vae_bytes,
+            device_bytes,
         })
     }
 

@@ -22,13 +22,13 @@ use diffusion::{
 };
 use std::ops::Range;
 
-const STAGE: &str = "autoencoder";
+pub(super) const STAGE: &str = "autoencoder";
 const BATCH: usize = 8;
 /// Numbers in the latents of a picture.
 const LATENTS: usize = (LATENT_CHANNELS * (IMAGE_SIDE / CELL).pow(2)) as usize;
 const RATE: LearningRate = LearningRate { peak: 1.5e-3, warm_up: 100 };
 /// How often each picture is encoded, on another shade of its background each time.
-const SHADES: u64 = 4;
+const SHADES: usize = 4;
 /// How far a shade's channels are from the named colour's, at most.
 const SHADE: f32 = 12.0;
 /// Weight of the Kullback-Leibler term; the denoiser only needs latents that stay near the origin.
@@ -51,7 +51,7 @@ pub fn train(
     let recipe = AutoencoderRecipe { options, sprites, config: configs(1.0)?.vae };
     Stage::open(options, STAGE, options.autoencoder, BATCH, RATE)?.run(&recipe, report)?;
     let checkpoint = Checkpoint::new(&options.out, STAGE);
-    let (vae, _) = load(&checkpoint.average(), &options.device, |root| recipe.build(root))?;
+    let (vae, _) = load(&checkpoint.average(), &options.device, None, |root| recipe.build(root))?;
     Ok(encode_all(&vae, sprites, &options.dataset, &options.device))
 }
 
@@ -125,22 +125,24 @@ fn loss(model: &AutoencoderKl, batch: Batch, device: &Device) -> (Tensor<1>, Ten
 /// # Shapes
 ///
 /// - output: `[batch, 3, height, width]` in -1..1
-fn batch_of(pictures: &[Picture], device: &Device) -> Tensor<4> {
+pub(super) fn batch_of(pictures: &[Picture], device: &Device) -> Tensor<4> {
     Tensor::cat(pictures.iter().map(|picture| picture.to_tensor(device)).collect(), 0)
 }
 
+/// The picture whose latents have this index: every item on its named background first, then on shades of it.
+pub(super) fn shaded(sprites: &Sprites, dataset: &Dataset, index: usize) -> Picture {
+    let Item { object, colour, scale, position } = dataset.items[index % dataset.items.len()];
+    let reach = if index < dataset.items.len() { 0.0 } else { SHADE };
+    let mut random = Random::new(5, index as u64);
+    let offsets = [(); 3].map(|()| ((random.unit() * 2.0 - 1.0) * reach) as i16);
+    sprites.draw_on(object, COLOURS[colour].shade(offsets), scale, position)
+}
+
 fn encode_all(vae: &AutoencoderKl, sprites: &Sprites, dataset: &Dataset, device: &Device) -> TrainedAutoencoder {
-    let mut latents = Vec::with_capacity(dataset.items.len() * SHADES as usize);
-    let shaded: Vec<(u64, &Item)> =
-        (0..SHADES).flat_map(|shade| dataset.items.iter().map(move |item| (shade, item))).collect();
-    for (chunk, items) in (0..).zip(shaded.chunks(64)) {
-        let mut random = Random::new(5, chunk);
-        let mut draw = |&(shade, item): &(u64, &Item)| {
-            let reach = if shade == 0 { 0.0 } else { SHADE };
-            let offsets = [(); 3].map(|()| ((random.unit() * 2.0 - 1.0) * reach) as i16);
-            sprites.draw_on(item.object, COLOURS[item.colour].shade(offsets), item.scale, item.position)
-        };
-        let pictures: Vec<Picture> = items.iter().map(&mut draw).collect();
+    let mut latents = Vec::with_capacity(dataset.items.len() * SHADES);
+    let all: Vec<usize> = (0..dataset.items.len() * SHADES).collect();
+    for indices in all.chunks(64) {
+        let pictures: Vec<Picture> = indices.iter().map(|&index| shaded(sprites, dataset, index)).collect();
         let mean = vae.encode(batch_of(&pictures, device)).mean;
         let [_, channels, height, width] = mean.dims();
         let values: Vec<f32> = mean.into_data().iter::<f32>().collect();

@@ -1,4 +1,4 @@
-//! Second stage: the UNet and the text encoder, together.
+//! Third stage: the UNet and the text encoder, together.
 
 use super::{
     TrainOptions,
@@ -25,6 +25,8 @@ use diffusion::{
     unet::{UNet2DConditionModel, UNetConfig},
 };
 use std::ops::Range;
+
+pub(super) const STAGE: &str = "denoiser";
 
 /// Share of captions that are left empty, so that guidance has something to guide away from (Ho and Salimans, 2022).
 const DROPPED: f32 = 0.1;
@@ -116,7 +118,7 @@ pub fn train(
     };
     let recipe = DenoiserRecipe { options, scaling_factor: trained.scaling_factor, all: &all, source };
     let rate = LearningRate { peak: options.learning_rate, warm_up: 200 };
-    Stage::open(options, "denoiser", options.denoiser, options.batch, rate)?.run(&recipe, report)
+    Stage::open(options, STAGE, options.denoiser, options.batch, rate)?.run(&recipe, report)
 }
 
 struct DenoiserRecipe<'a> {

@@ -1,6 +1,6 @@
 //! The finished model as a folder in diffusers' layout.
 
-use super::TrainOptions;
+use super::{TrainOptions, autoencoder, denoiser, taesd};
 use crate::{
     TrainError,
     checkpoint::{Checkpoint, replace},
@@ -21,16 +21,18 @@ pub fn folder(options: &TrainOptions) -> PathBuf {
 /// Writes the averaged weights of both stages, the configurations, the tokenizer and the card.
 pub fn export(options: &TrainOptions, scaling_factor: f64) -> Result<(), TrainError> {
     let folder = folder(options);
-    for part in ["unet", "vae", "text_encoder", "tokenizer", "scheduler"] {
+    for part in ["unet", "vae", "taesd", "text_encoder", "tokenizer", "scheduler"] {
         let path = folder.join(part);
         fs::create_dir_all(&path).map_err(TrainError::file(&path))?;
     }
     let all = configs(scaling_factor)?;
-    let denoiser = Checkpoint::new(&options.out, "denoiser").average();
-    copy_part(&denoiser, "unet.", &folder.join("unet/diffusion_pytorch_model.safetensors"))?;
-    copy_part(&denoiser, "text_encoder.", &folder.join("text_encoder/model.safetensors"))?;
-    let autoencoder = Checkpoint::new(&options.out, "autoencoder").average();
-    copy_part(&autoencoder, "", &folder.join("vae/diffusion_pytorch_model.safetensors"))?;
+    let denoising = Checkpoint::new(&options.out, denoiser::STAGE).average();
+    copy_part(&denoising, "unet.", &folder.join("unet/diffusion_pytorch_model.safetensors"))?;
+    copy_part(&denoising, "text_encoder.", &folder.join("text_encoder/model.safetensors"))?;
+    for (stage, part) in [(autoencoder::STAGE, "vae"), (taesd::STAGE, "taesd")] {
+        let trained = Checkpoint::new(&options.out, stage).average();
+        copy_part(&trained, "", &folder.join(part).join("diffusion_pytorch_model.safetensors"))?;
+    }
 
     let index = r#"{"_class_name":"StableDiffusionPipeline","scheduler":["diffusers","DDIMScheduler"],"text_encoder":["transformers","CLIPTextModel"],"tokenizer":["transformers","CLIPTokenizer"],"unet":["diffusers","UNet2DConditionModel"],"vae":["diffusers","AutoencoderKL"]}"#;
     let tokenizer = r#"{"tokenizer_class":"CLIPTokenizer","model_max_length":24,"unk_token":"<|endoftext|>","bos_token":"<|startoftext|>","eos_token":"<|endoftext|>","pad_token":"<|endoftext|>"}"#;
@@ -39,6 +41,7 @@ pub fn export(options: &TrainOptions, scaling_factor: f64) -> Result<(), TrainEr
         ("model_index.json", index),
         ("unet/config.json", &all.unet_json),
         ("vae/config.json", &all.vae_json),
+        ("taesd/config.json", &all.taesd_json),
         ("text_encoder/config.json", &all.text_json),
         ("scheduler/scheduler_config.json", &all.scheduler_json),
         ("tokenizer/tokenizer_config.json", tokenizer),

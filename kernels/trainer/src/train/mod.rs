@@ -7,10 +7,11 @@ mod grid;
 mod pace;
 mod shards;
 mod stage;
+mod taesd;
 mod words;
 
 use crate::{
-    Report, TrainError,
+    MixedPrecision, Report, TrainError,
     demo::{Dataset, Sprites},
 };
 use burn::tensor::Device;
@@ -33,6 +34,8 @@ pub struct TrainOptions {
     pub out: PathBuf,
     /// Length of the autoencoder's stage.
     pub autoencoder: TrainLength,
+    /// Length of the stage of the small autoencoder for previews.
+    pub taesd: TrainLength,
     /// Length of the denoiser's stage.
     pub denoiser: TrainLength,
     /// Pictures in a batch of the denoiser.
@@ -45,6 +48,8 @@ pub struct TrainOptions {
     pub draw_grids: bool,
     /// Device to train on, without autodiff.
     pub device: Device,
+    /// What is multiplied in halves there.
+    pub mixed_precision: MixedPrecision,
     /// How often the run says where it is.
     pub report_every: Duration,
     /// How often the run is saved.
@@ -58,9 +63,16 @@ pub struct TrainOptions {
 /// # Errors
 /// [`TrainError`]; what was saved stays usable.
 pub fn train_demo(options: &TrainOptions, report: &mut dyn FnMut(Report)) -> Result<(), TrainError> {
+    if !options.mixed_precision.is_supported(&options.device) {
+        return Err(TrainError::MixedPrecision(options.mixed_precision));
+    }
     std::fs::create_dir_all(&options.out).map_err(TrainError::file(&options.out))?;
     let sprites = Sprites::load()?;
     let trained = autoencoder::train(options, &sprites, report)?;
+    if options.cancel.is_cancelled() {
+        return Ok(());
+    }
+    taesd::train(options, &sprites, &trained, report)?;
     if options.cancel.is_cancelled() {
         return Ok(());
     }

@@ -50,7 +50,10 @@ impl<'a> Pace<'a> {
     pub fn step(&mut self, loss: f64, report: &mut dyn FnMut(Report)) {
         let State { step, loss: mean, .. } = &mut self.state;
         let share = (1.0 / (*step as f64 + 1.0)).max(0.02);
-        *mean += (loss - *mean) * share;
+        // A step that was left out for its scale has no loss.
+        if loss.is_finite() {
+            *mean += (loss - *mean) * share;
+        }
         *step += 1;
         let elapsed = self.started.elapsed().as_secs_f64();
         self.state.seconds = self.before + elapsed;

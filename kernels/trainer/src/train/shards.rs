@@ -35,11 +35,12 @@ impl Shards {
 
     /// Mean loss over a batch, and its gradients.
     ///
-    /// `loss` gets a model and the places in the batch that it is for; it gives the mean over them, and what to report.
+    /// Gradients are those of `factor` times the loss. `loss` gets a model and the places in the batch that it is for; it gives the mean over them, and what to report.
     pub fn gradients<M: Module + Sync>(
         &self,
         model: &M,
         batch: usize,
+        factor: f64,
         loss: impl Fn(&M, Range<usize>) -> (Tensor<1>, Tensor<1>) + Sync,
     ) -> (f64, GradientsParams) {
         let (count, loss) = (self.pools.len(), &loss);
@@ -50,7 +51,7 @@ impl Shards {
                 .enumerate()
                 .map(|(index, pool)| {
                     let places = index * batch / count..(index + 1) * batch / count;
-                    scope.spawn(move || pool.install(|| self.part(model, places, batch, loss)))
+                    scope.spawn(move || pool.install(|| self.part(model, places, batch, factor, loss)))
                 })
                 .collect();
             threads
@@ -72,6 +73,7 @@ impl Shards {
         model: &M,
         places: Range<usize>,
         batch: usize,
+        factor: f64,
         loss: impl Fn(&M, Range<usize>) -> (Tensor<1>, Tensor<1>),
     ) -> (f64, GradientsParams) {
         let share = places.len() as f64 / batch as f64;
@@ -79,7 +81,7 @@ impl Shards {
         let model = model.clone().fork(&self.device);
         let (loss, shown) = loss(&model, places);
         let shown: f32 = shown.into_scalar();
-        let gradients = GradientsParams::from_grads((loss * share).backward(), &model);
+        let gradients = GradientsParams::from_grads((loss * (share * factor)).backward(), &model);
         (f64::from(shown) * share, gradients)
     }
 }

@@ -2,14 +2,14 @@
 
 use super::{TrainOptions, pace::Pace, shards::Shards};
 use crate::{
-    LearningRate, Report, TrainError,
+    LearningRate, MixedPrecision, Report, TrainError,
     average::{Average, parameters},
     checkpoint::{Checkpoint, State},
 };
 use burn::{
     module::{Module, ParamId},
     optim::ModuleOptimizer,
-    tensor::{Device, Tensor},
+    tensor::{Device, FloatDType, Tensor},
 };
 use diffusion::nn::{BuilderRoot, LoadError};
 use std::{ops::Range, path::Path};
@@ -47,6 +47,7 @@ pub trait Recipe: Sync {
 
 /// A stage's place on disk and in time.
 pub struct Stage<'a> {
+    name: &'static str,
     options: &'a TrainOptions,
     checkpoint: Checkpoint,
     saved: Option<State>,
@@ -78,7 +79,7 @@ impl<'a> Stage<'a> {
         let checkpoint = Checkpoint::new(&options.out, name);
         let saved = checkpoint.state()?;
         let pace = Pace::new(options, name, length, batch, saved.unwrap_or_default());
-        Ok(Self { options, checkpoint, saved, pace, batch, rate })
+        Ok(Self { name, options, checkpoint, saved, pace, batch, rate })
     }
 
     /// Takes the steps that are left, and saves now and then and at the end.
@@ -90,23 +91,49 @@ impl<'a> Stage<'a> {
             return Ok(());
         }
         let device = self.options.device.clone().autodiff();
-        let Run { model, names, mut average, mut optimiser } = self.begin(recipe, &device, report)?;
-        let mut model = model.set_require_grad(true);
+        let mut run = self.begin(recipe, &device, report)?;
+        run.model = run.model.set_require_grad(true);
         let shards = Shards::new(&self.options.device, self.batch)?;
         while !self.pace.is_over() {
-            let step = self.pace.state.step;
-            let (loss, gradients) =
-                shards.gradients(&model, self.batch, |model, places| recipe.loss(model, step, places, &device));
-            model = optimiser.step(self.rate.at(step, self.pace.done()), model, gradients);
-            average.update(step, parameters(&model));
+            let loss;
+            (run, loss) = self.step(recipe, run, &shards, &device)?;
             self.pace.step(loss, report);
             if self.pace.wants_save() {
-                let current = parameters(&model);
-                self.checkpoint.save(self.pace.state, &names, &current, &average.parameters, &optimiser)?;
+                let Run { model, names, average, optimiser } = &run;
+                self.checkpoint.save(self.pace.state, names, &parameters(model), &average.parameters, optimiser)?;
                 recipe.saved(self.pace.state.step)?;
             }
         }
         Ok(())
+    }
+
+    /// One step; gives its loss too.
+    fn step<R: Recipe>(
+        &mut self,
+        recipe: &R,
+        mut run: Run<R::Model>,
+        shards: &Shards,
+        device: &Device,
+    ) -> Result<(Run<R::Model>, f64), TrainError> {
+        let step = self.pace.state.step;
+        let is_scaled = self.options.mixed_precision == MixedPrecision::Fp16;
+        let mut scale = is_scaled.then(|| self.pace.state.loss_scale.unwrap_or_default());
+        let factor = scale.map_or(1.0, |scale| scale.factor);
+        let (loss, gradients) =
+            shards.gradients(&run.model, self.batch, factor, |model, places| recipe.loss(model, step, places, device));
+        if !loss.is_finite() && factor <= 1.0 {
+            return Err(TrainError::Diverged { stage: self.name, step });
+        }
+        let gradients = match &mut scale {
+            Some(scale) => scale.unscale(&run.model, gradients),
+            None => Some(gradients),
+        };
+        self.pace.state.loss_scale = scale;
+        if let Some(gradients) = gradients {
+            run.model = run.optimiser.step(self.rate.at(step, self.pace.done()), run.model, gradients);
+            run.average.update(step, parameters(&run.model));
+        }
+        Ok((run, loss))
     }
 
     fn begin<R: Recipe>(
@@ -117,13 +144,14 @@ impl<'a> Stage<'a> {
     ) -> Result<Run<R::Model>, TrainError> {
         let optimiser = recipe.optimiser();
         let Some(state) = self.saved else {
-            let root = BuilderRoot::random(R::SEED, device);
+            let root = BuilderRoot::random(R::SEED, device).with_product_dtype(self.options.mixed_precision.dtype());
             let model = recipe.prepare(recipe.build(&root)?, report)?;
             let average = Average::new(DECAY, parameters(&model));
             return Ok(Run { names: root.names(), model, average, optimiser });
         };
-        let (model, names) = load(&self.checkpoint.weights(), device, |root| recipe.build(root))?;
-        let (averaged, _) = load(&self.checkpoint.average(), &self.options.device, |root| recipe.build(root))?;
+        let products = self.options.mixed_precision.dtype();
+        let (model, names) = load(&self.checkpoint.weights(), device, products, |root| recipe.build(root))?;
+        let (averaged, _) = load(&self.checkpoint.average(), &self.options.device, None, |root| recipe.build(root))?;
         let average = Average::new(DECAY, parameters(&averaged));
         Ok(Run { model, names, average, optimiser: self.checkpoint.load_optimiser(state, optimiser)? })
     }
@@ -136,10 +164,11 @@ impl<'a> Stage<'a> {
 pub fn load<T>(
     path: &Path,
     device: &Device,
+    product_dtype: Option<FloatDType>,
     build: impl FnOnce(&BuilderRoot<'_>) -> Result<T, TrainError>,
 ) -> Result<(T, Vec<(ParamId, String)>), TrainError> {
     let source = weights::open_path(path)?;
-    let root = BuilderRoot::from_checkpoint(&*source, device, false);
+    let root = BuilderRoot::from_checkpoint(&*source, device, false).with_product_dtype(product_dtype);
     let module = build(&root)?;
     root.finish("").map_err(|error: LoadError| TrainError::Load(error))?;
     Ok((module, root.names()))

@@ -1,25 +1,8 @@
 //! A run that was stopped goes on as if it had not been.
 
-use burn::tensor::Device;
-use diffusion::pipeline::CancelToken;
-use std::{path::Path, time::Duration};
-use trainer::{TrainLength, TrainOptions, demo::Dataset, train_demo};
-
-fn options(out: &Path) -> TrainOptions {
-    TrainOptions {
-        out: out.to_owned(),
-        autoencoder: TrainLength::Steps(4),
-        denoiser: TrainLength::Steps(4),
-        batch: 2,
-        learning_rate: 1e-3,
-        dataset: Dataset { items: Dataset::training().items.into_iter().step_by(97).collect() },
-        draw_grids: false,
-        device: Device::flex(),
-        report_every: Duration::ZERO,
-        save_every: Duration::from_secs(1000),
-        cancel: CancelToken::default(),
-    }
-}
+use super::{options, state};
+use std::path::Path;
+use trainer::train_demo;
 
 /// Runs one sitting, which ends after the step that `stop` says.
 fn sitting(out: &Path, stop: Option<(&str, u64)>) {
@@ -49,20 +32,19 @@ fn stopped_and_continued_gives_the_same_weights_and_loss() {
     sitting(&straight, None);
     sitting(&stopped, Some(("autoencoder", 2)));
     assert!(!stopped.join("denoiser.json").exists());
+    sitting(&stopped, Some(("taesd", 3)));
     sitting(&stopped, Some(("denoiser", 1)));
     sitting(&stopped, None);
 
-    for stage in ["autoencoder", "denoiser"] {
-        let state = |run: &Path| -> serde_json::Value {
-            serde_json::from_slice(&std::fs::read(run.join(format!("{stage}.json"))).unwrap()).unwrap()
-        };
-        let (a, b) = (state(&straight), state(&stopped));
+    for stage in ["autoencoder", "taesd", "denoiser"] {
+        let (a, b) = (state(&straight, stage), state(&stopped, stage));
         assert_eq!(a["step"], b["step"]);
         let (a, b) = (a["loss"].as_f64().unwrap(), b["loss"].as_f64().unwrap());
         assert!((a - b).abs() < 1e-6 * a.abs(), "{stage}: {a} and {b}");
     }
-    for file in ["model/unet/diffusion_pytorch_model.safetensors", "model/vae/diffusion_pytorch_model.safetensors"] {
-        for ((name, a), (_, b)) in values(&straight.join(file)).iter().zip(values(&stopped.join(file))) {
+    for part in ["unet", "vae", "taesd"] {
+        let file = format!("model/{part}/diffusion_pytorch_model.safetensors");
+        for ((name, a), (_, b)) in values(&straight.join(&file)).iter().zip(values(&stopped.join(&file))) {
             let difference = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(difference < 1e-6, "{name} differs by {difference}");
         }
