@@ -5,8 +5,12 @@
 
 pub mod api_key;
 pub mod clock;
+pub mod idempotency;
 pub mod job;
 pub mod ledger;
+pub mod plan;
+pub mod pool;
+pub mod price;
 pub mod rate_limit;
 pub mod signed_url;
 pub mod url_policy;
