@@ -13,5 +13,6 @@ pub mod pool;
 pub mod price;
 pub mod rate_limit;
 pub mod signed_url;
+pub mod simulation;
 pub mod url_policy;
 pub mod webhook;
