@@ -10,7 +10,7 @@ use crate::dist;
 use crate::golden;
 use crate::onnx::Onnx;
 use crate::place::Place;
-use crate::process::shown;
+use crate::process::{exit_code, shown};
 use crate::step::Steps;
 use crate::test::build_native;
 
@@ -96,9 +96,4 @@ impl DemoScore {
 fn list() -> String {
     let lines: Vec<String> = BENCHES.iter().map(|(name, what)| format!("{name}: {what}")).collect();
     lines.join("\n")
-}
-
-fn exit_code(status: ExitStatus) -> ExitCode {
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }

@@ -18,6 +18,7 @@ mod onnx;
 mod place;
 mod process;
 mod serve;
+mod simulate;
 mod size;
 mod stamp;
 mod step;
@@ -53,10 +54,12 @@ enum Task {
     Test(test::Test),
     /// Format, style, layers, licences, lints, sizes
     Check,
-    /// Run a bench; without a name, list them
+    /// Run a bench, or all of them
     Bench(bench::Bench),
     /// Judge the shipped demo model's pictures
     DemoScore(bench::DemoScore),
+    /// Run the gateway's policy in many worlds in which everything goes wrong
+    Simulate(simulate::Simulate),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -85,6 +88,7 @@ async fn run(task: Task) -> Result<ExitCode> {
         Task::Check => check::run(&place).await,
         Task::Bench(bench) => bench.run(&place).await,
         Task::DemoScore(score) => score.run(&place).await,
+        Task::Simulate(simulate) => simulate.run(&place).await,
     }
 }
 

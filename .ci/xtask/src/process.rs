@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitCode, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -111,4 +111,10 @@ pub async fn asked(command: &mut Command) -> Option<String> {
     tokio::io::copy(&mut stdout, &mut said).await.ok()?;
     let status = group.0.wait().await.ok()?;
     status.success().then(|| String::from_utf8_lossy(&said).into_owned())
+}
+
+/// The code that a program ended with, or failure where a signal ended it.
+pub fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }

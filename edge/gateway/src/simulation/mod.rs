@@ -11,7 +11,7 @@ mod random;
 mod world;
 
 use crate::clock::Millis;
-use std::fmt;
+use std::{fmt, ops::AddAssign};
 use thiserror::Error;
 use world::World;
 
@@ -89,6 +89,19 @@ pub struct Summary {
     pub pool_losses: u64,
 }
 
+impl AddAssign for Summary {
+    fn add_assign(&mut self, other: Self) {
+        let Self { accepted, succeeded, refunded, stale, replayed, lost, pool_losses } = other;
+        self.accepted += accepted;
+        self.succeeded += succeeded;
+        self.refunded += refunded;
+        self.stale += stale;
+        self.replayed += replayed;
+        self.lost += lost;
+        self.pool_losses += pool_losses;
+    }
+}
+
 /// Runs a world to its end.
 ///
 /// # Errors
@@ -108,14 +121,7 @@ mod tests {
     fn two_hundred_worlds_come_to_a_good_end() {
         let mut total = Summary::default();
         for seed in 0..200 {
-            let summary = run(seed).unwrap_or_else(|violation| panic!("{violation}"));
-            total.accepted += summary.accepted;
-            total.succeeded += summary.succeeded;
-            total.refunded += summary.refunded;
-            total.stale += summary.stale;
-            total.replayed += summary.replayed;
-            total.lost += summary.lost;
-            total.pool_losses += summary.pool_losses;
+            total += run(seed).unwrap_or_else(|violation| panic!("{violation}"));
         }
         assert_eq!(total.accepted, total.succeeded + total.refunded);
         for (what, count) in [
