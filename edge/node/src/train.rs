@@ -21,10 +21,10 @@ pub struct Demo {
     /// Folder for checkpoints, sample grids and the finished model; a run found there is continued
     #[arg(long)]
     out: PathBuf,
-    /// Minutes in all; an eighth of them trains the autoencoder, and a quarter as many the small one for previews
+    /// Minutes in all; a sixth of them trains the autoencoder, and a quarter as many the small one for previews
     #[arg(long, default_value_t = 120.0)]
     minutes: f64,
-    /// Minutes of the autoencoder, if not an eighth; a quarter of them more trains the one for previews
+    /// Minutes of the autoencoder, if not a sixth; a quarter of them more trains the one for previews
     #[arg(long)]
     autoencoder_minutes: Option<f64>,
     /// Steps of each stage instead of minutes, for runs that repeat exactly
@@ -90,7 +90,7 @@ impl Train {
 
 impl Demo {
     fn run(self) -> Result<()> {
-        let vae = self.autoencoder_minutes.unwrap_or(self.minutes / 8.0);
+        let vae = self.autoencoder_minutes.unwrap_or(self.minutes / 6.0);
         let taesd = vae / 4.0;
         let length = |minutes| self.steps.map_or(TrainLength::Minutes(minutes), TrainLength::Steps);
         let device = self.device.open()?;
