@@ -6,7 +6,7 @@
 
 use crate::body::{Fields, kind};
 use serde_json::Value;
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 /// One field that cannot be used.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +42,10 @@ pub enum FieldProblem {
     Unknown(String),
     /// It asks for a part of the model that is not built.
     Unavailable,
+    /// There is no such field; perhaps this one was meant.
+    NoSuchField(Option<String>),
+    /// It is not what it must be, in words.
+    Other(String),
 }
 
 impl fmt::Display for FieldError {
@@ -62,6 +66,9 @@ impl fmt::Display for FieldError {
             FieldProblem::TooLarge(max) => write!(f, " must be at most {max}"),
             FieldProblem::Unknown(allowed) => write!(f, " must be one of {allowed}"),
             FieldProblem::Unavailable => write!(f, " must be left out: this server does not have that part"),
+            FieldProblem::NoSuchField(Some(meant)) => write!(f, ": there is no such field; did you mean {meant}?"),
+            FieldProblem::NoSuchField(None) => write!(f, ": there is no such field"),
+            FieldProblem::Other(words) => write!(f, " {words}"),
         }
     }
 }
@@ -71,19 +78,35 @@ impl fmt::Display for FieldError {
 pub struct Reader<'a> {
     fields: &'a Fields,
     errors: Vec<FieldError>,
+    /// Every name that was asked for.
+    known: BTreeSet<String>,
+    is_strict: bool,
 }
 
 impl<'a> Reader<'a> {
-    /// Nothing read yet.
+    /// Reads whatever can be understood, and ignores fields that nobody asks for.
     pub const fn new(fields: &'a Fields) -> Self {
-        Self { fields, errors: Vec::new() }
+        Self { fields, errors: Vec::new(), known: BTreeSet::new(), is_strict: false }
+    }
+
+    /// Takes numbers as numbers and text as strings alone, and refuses fields that nobody asked for.
+    pub fn strict(fields: &'a Fields) -> Self {
+        Self { is_strict: true, ..Self::new(fields) }
     }
 
     /// Every problem so far, in the order of reading.
     ///
     /// # Errors
     /// All of them, when there is any.
-    pub fn finish(self) -> Result<(), Vec<FieldError>> {
+    pub fn finish(mut self) -> Result<(), Vec<FieldError>> {
+        if self.is_strict {
+            let unknown = self.fields.keys().filter(|name| !self.known.contains(name.as_str()));
+            self.errors.extend(unknown.map(|name| FieldError {
+                name: name.clone(),
+                found: None,
+                problem: FieldProblem::NoSuchField(nearest(name, &self.known)),
+            }));
+        }
         if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
     }
 
@@ -94,7 +117,8 @@ impl<'a> Reader<'a> {
     }
 
     /// The first of these names that is there with a value; `null` and empty strings are as good as absent.
-    pub fn raw<'n>(&self, names: &[&'n str]) -> Option<(&'n str, &'a Value)> {
+    pub fn raw<'n>(&mut self, names: &[&'n str]) -> Option<(&'n str, &'a Value)> {
+        self.known.extend(names.iter().map(|&name| name.to_owned()));
         names.iter().find_map(|&name| match self.fields.get(name)? {
             Value::Null => None,
             Value::String(text) if text.trim().is_empty() => None,
@@ -104,8 +128,10 @@ impl<'a> Reader<'a> {
 
     /// Text; numbers and booleans are written out.
     pub fn text(&mut self, names: &[&str]) -> Option<String> {
+        let is_strict = self.is_strict;
         self.read(names, FieldProblem::NotText, |value| match value {
             Value::String(text) => Some(text.clone()),
+            _ if is_strict => None,
             Value::Number(number) => Some(number.to_string()),
             Value::Bool(flag) => Some(flag.to_string()),
             _ => None,
@@ -161,7 +187,9 @@ impl<'a> Reader<'a> {
 
     fn read<T>(&mut self, names: &[&str], problem: FieldProblem, read: impl FnOnce(&Value) -> Option<T>) -> Option<T> {
         let (name, value) = self.raw(names)?;
-        let read = read(value);
+        // A string stands for text and for nothing else.
+        let is_spelt_out = self.is_strict && value.is_string() && problem != FieldProblem::NotText;
+        let read = if is_spelt_out { None } else { read(value) };
         if read.is_none() {
             self.refuse(name, problem);
         }
@@ -180,6 +208,31 @@ impl<'a> Reader<'a> {
         self.refuse(name, problem);
         None
     }
+}
+
+/// The known name that is spelt most like this one, if any is.
+fn nearest(name: &str, known: &BTreeSet<String>) -> Option<String> {
+    let nearest = known.iter().map(|other| (distance(name, other), other)).min()?;
+    (nearest.0 <= 1 + name.len() / 4).then(|| nearest.1.clone())
+}
+
+/// How many letters have to be put in, taken out or changed (Levenshtein, 1966).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut corner = i;
+        let mut left = i + 1;
+        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
+            let changed = corner + usize::from(x != y);
+            corner = *cell;
+            left = changed.min(*cell + 1).min(left + 1);
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 fn number(value: &Value) -> Option<f64> {
@@ -275,6 +328,25 @@ mod tests {
         let mut reader = Reader::new(&fields);
         assert_eq!(reader.whole_in(&["num_inference_steps", "steps"], 1, 50), Some(31));
         assert_eq!(reader.whole(&["clip_skip", "clipskip"]), Some(2));
+    }
+
+    #[test]
+    fn a_strict_reader_takes_nothing_for_something_else() {
+        let fields =
+            fields(&json!({ "width": "512", "prompt": 7, "base64": "yes", "promt": "x", "zzz": 1, "seed": 3 }));
+        let mut reader = Reader::strict(&fields);
+        assert_eq!((reader.whole(&["width"]), reader.text(&["prompt"]), reader.flag(&["base64"])), (None, None, None));
+        assert_eq!((reader.whole(&["seed"]), reader.raw(&["nothing"])), (Some(3), None));
+        let said: Vec<String> = reader.finish().expect_err("five").iter().map(ToString::to_string).collect();
+        let expected = [
+            "width is `512`, but must be a whole number",
+            "prompt is 7, but must be a string",
+            "base64 is `yes`, but must be yes or no",
+            "promt: there is no such field; did you mean prompt?",
+            "zzz: there is no such field",
+        ];
+        assert_eq!(said, expected);
+        assert_eq!((distance("", "abc"), distance("kitten", "sitting"), distance("same", "same")), (3, 3, 0));
     }
 
     #[test]

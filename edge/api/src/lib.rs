@@ -7,3 +7,4 @@ pub mod body;
 pub mod fields;
 pub mod modelslab;
 pub mod request;
+pub mod v1;

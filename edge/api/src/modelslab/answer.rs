@@ -88,6 +88,8 @@ fn sentence(error: &FieldError) -> String {
         FieldProblem::TooLarge(max) => format!("The {name} may not be greater than {max}."),
         FieldProblem::Unknown(_) => format!("The selected {name} is invalid."),
         FieldProblem::Unavailable => format!("The {name} is not available on this server."),
+        FieldProblem::NoSuchField(_) => format!("The {name} field is unknown."),
+        FieldProblem::Other(words) => format!("The {name} {words}."),
     }
 }
 
