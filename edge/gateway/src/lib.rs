@@ -8,6 +8,7 @@ pub mod clock;
 pub mod idempotency;
 pub mod job;
 pub mod ledger;
+pub mod moderation;
 pub mod plan;
 pub mod pool;
 pub mod price;
