@@ -6,6 +6,7 @@
 pub mod api_key;
 pub mod clock;
 pub mod idempotency;
+pub mod image_header;
 pub mod job;
 pub mod ledger;
 pub mod moderation;
