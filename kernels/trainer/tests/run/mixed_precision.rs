@@ -5,7 +5,7 @@ use trainer::{MixedPrecision, train_demo};
 
 /// Loss of both stages after a few steps.
 fn losses(mixed_precision: MixedPrecision) -> [serde_json::Value; 2] {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     let options = trainer::TrainOptions { mixed_precision, ..options(folder.path()) };
     train_demo(&options, &mut |_| ()).expect("the run ends well");
     ["autoencoder", "denoiser"].map(|stage| state(folder.path(), stage))
