@@ -1,8 +1,9 @@
 //! The page.
 
 use crate::{
-    components::{Form, Gallery, NoticeBar, Stage},
-    gallery, root_data, session, shortcuts, state,
+    components::{AccountButton, AccountDialog, Form, Gallery, NoticeBar, Stage},
+    gallery, root_data, session, shortcuts,
+    state::{self, PageStoreFields as _, ServerStoreFields as _},
 };
 use leptos::{mount::mount_to, prelude::*};
 use wasm_bindgen::JsCast as _;
@@ -26,11 +27,23 @@ fn App() -> impl IntoView {
     gallery::load(page);
     let is_dragging = shortcuts::listen(page, session);
 
+    let has_server = page.server().is_reachable();
+    let tagline = move || {
+        if has_server.get() {
+            "Words develop into pictures, in your own browser, and nothing leaves it until you run on the server"
+        } else {
+            "Words develop into pictures, in your own browser, and nothing leaves it"
+        }
+    };
+
     view! {
         <a class="skip" href="#stage">"Skip to the picture"</a>
         <header class="masthead">
             <h1 class="wordmark"><span class="safelight" aria-hidden="true"></span>"Darkroom"</h1>
-            <p class="tagline">"Words develop into pictures, in your own browser, and nothing leaves it"</p>
+            <p class="tagline">{tagline}</p>
+            <Show when=move || has_server.get()>
+                <AccountButton />
+            </Show>
         </header>
         <main>
             <div class="bench">
@@ -42,6 +55,9 @@ fn App() -> impl IntoView {
             </div>
             <Gallery />
         </main>
+        <Show when=move || has_server.get()>
+            <AccountDialog />
+        </Show>
         <div class="drop-hint" aria-hidden="true" class:visible=is_dragging>"Drop the picture to start from it"</div>
     }
 }

@@ -1,5 +1,6 @@
 //! What the page itself can fail at.
 
+use client::ClientError;
 use thiserror::Error;
 use wasm_bindgen::JsValue;
 
@@ -15,6 +16,12 @@ pub enum PageError {
     /// The gallery's storage refused for another reason.
     #[error("the gallery's storage does not answer: {0}")]
     Storage(String),
+    /// The server did not do what it was asked for.
+    #[error("{}", server_words(.0))]
+    Server(#[from] ClientError),
+    /// A run on the server ended without its pictures.
+    #[error("{0}")]
+    Job(String),
     /// The browser refused a call.
     #[error("{action} failed: {reason}")]
     Browser {
@@ -36,4 +43,12 @@ impl PageError {
 pub fn reason(value: &JsValue) -> String {
     let of = |key: &str| js_sys::Reflect::get(value, &key.into()).ok().and_then(|text| text.as_string());
     value.as_string().or_else(|| of("message")).unwrap_or_else(|| "no reason given".to_owned())
+}
+
+/// What the server said, with every wrong field.
+fn server_words(error: &ClientError) -> String {
+    match error {
+        ClientError::Problem(problem) => problem.text(),
+        error => error.to_string(),
+    }
 }

@@ -1,5 +1,6 @@
-//! The playground: a prompt becomes a picture in the visitor's own browser.
+//! The playground: a prompt becomes a picture in the visitor's own browser, or on the server behind the page.
 
+mod account;
 mod app;
 mod components;
 mod device;
@@ -7,11 +8,16 @@ mod engine_handle;
 mod error;
 mod gallery;
 mod gallery_db;
+mod key_storage;
+mod pace;
 mod plate;
 mod progress_words;
 mod query;
 mod recovery;
 mod root_data;
+mod run;
+mod run_costs;
+mod server;
 mod session;
 mod shortcuts;
 mod size_presets;

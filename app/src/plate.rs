@@ -106,16 +106,30 @@ impl Plate {
     /// # Errors
     /// When the file is not a picture, or the canvas is refused.
     pub async fn image(self, index: u32, file: &Blob) -> Result<(), PageError> {
+        self.draw_file(index, file, true).await
+    }
+
+    /// Shows what picture `index` looks like so far, from a file.
+    ///
+    /// # Errors
+    /// When the file is not a picture, or the canvas is refused.
+    pub async fn preview_file(self, index: u32, file: &Blob) -> Result<(), PageError> {
+        self.draw_file(index, file, false).await
+    }
+
+    async fn draw_file(self, index: u32, file: &Blob, is_finished: bool) -> Result<(), PageError> {
         let exposure = self.state.with_value(|state| state.exposure);
         let bitmap = decode(file).await?;
-        if self.state.with_value(|state| state.exposure) != exposure {
+        let is_over = self.state.try_update_value(|state| {
+            let cell = state.is_finished.get_mut(index as usize).filter(|_| state.exposure == exposure)?;
+            // A preview that was decoded late does not cover the picture.
+            let is_late = *cell && !is_finished;
+            *cell |= is_finished;
+            (!is_late).then_some(())
+        });
+        if is_over.flatten().is_none() {
             return Ok(());
         }
-        self.state.update_value(|state| {
-            if let Some(is_finished) = state.is_finished.get_mut(index as usize) {
-                *is_finished = true;
-            }
-        });
         let Some(context) = self.context()? else { return Ok(()) };
         let Sheet { cell: (width, height), .. } = self.state.with_value(|state| state.sheet);
         let (x, y) = self.state.with_value(|state| state.sheet.corner(index));

@@ -1,6 +1,9 @@
 //! What the progress line says.
 
-use crate::words::{bytes, seconds};
+use crate::{
+    state::Remote,
+    words::{bytes, seconds},
+};
 use protocol::Download;
 use spec::{Phase, Progress};
 
@@ -85,6 +88,27 @@ pub fn running(progress: Option<&Progress>, finished: u32, pictures: u32) -> Pro
     ProgressWords { headline: headline.to_owned(), details, share }
 }
 
+/// Words for a run on the server.
+pub fn remote(remote: Remote, progress: Option<&Progress>, finished: u32, pictures: u32) -> ProgressWords {
+    match remote {
+        Remote::Sending => ProgressWords::plain("Asking the server"),
+        Remote::Waiting { position, eta_seconds } => {
+            let mut words = ProgressWords::plain("Waiting for a free node");
+            words.details.extend(position.filter(|&jobs| jobs > 0).map(|jobs| match jobs {
+                1 => "1 job before this one".to_owned(),
+                jobs => format!("{jobs} jobs before this one"),
+            }));
+            words.details.extend(eta_seconds.map(|eta| format!("done in about {}", seconds(eta))));
+            words
+        }
+        Remote::Working => {
+            let mut words = running(progress, finished, pictures);
+            words.details.push("on the server".to_owned());
+            words
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,5 +148,17 @@ mod tests {
             "Developing, step 3 of 20, 1 of 2 pictures done, 250 ms per step, about 4.2 s left"
         );
         assert_eq!(running(None, 0, 1).share, None);
+    }
+
+    #[test]
+    fn a_run_on_the_server_tells_what_it_waits_for() {
+        let waiting = Remote::Waiting { position: Some(2), eta_seconds: Some(4.2) };
+        assert_eq!(
+            remote(waiting, None, 0, 1).spoken(),
+            "Waiting for a free node, 2 jobs before this one, done in about 4.2 s"
+        );
+        let first = Remote::Waiting { position: Some(0), eta_seconds: None };
+        assert_eq!(remote(first, None, 0, 1).spoken(), "Waiting for a free node");
+        assert!(remote(Remote::Working, None, 0, 1).spoken().ends_with("on the server"));
     }
 }

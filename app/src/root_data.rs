@@ -2,14 +2,14 @@
 
 use crate::{
     device,
-    state::{EngineStoreFields as _, Page, PageStoreFields as _, RunStoreFields as _},
+    state::{EngineStoreFields as _, Page, PageStoreFields as _, RunStoreFields as _, status},
 };
 use leptos::prelude::*;
 use reactive_stores::Store;
 
 /// Keeps the data attributes of `<html>` equal to the page's state.
 pub fn mirror(page: Store<Page>) {
-    mirror_one("data-state", move || Some(page.engine().status().get().as_str().to_owned()));
+    mirror_one("data-state", move || Some(status(page).as_str().to_owned()));
     mirror_one("data-device", move || {
         page.engine().device().read().as_ref().map(|report| device::word(report.device).to_owned())
     });

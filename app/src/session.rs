@@ -1,32 +1,36 @@
 //! What the page does: loads a model, makes pictures, and gets over failures. Views call it; it changes the state.
 
 use crate::{
+    account,
     engine_handle::{EngineHandle, Incoming, Watch},
     error::PageError,
-    gallery,
+    pace::Pace,
     plate::Plate,
     query,
     recovery::{self, Cause, Next, NextRun, Plan, RunState, Situation},
+    run,
+    server::ServerHandle,
     start_picture,
     state::{
-        Action, EngineStoreFields as _, FormStoreFields as _, Page, PageStoreFields as _, PictureRecord,
-        RunStoreFields as _, StartPicture, Status,
+        AccountStoreFields as _, Action, EngineStoreFields as _, FormStoreFields as _, Page, PageStoreFields as _,
+        PictureRecord, Place, RunStoreFields as _, StartPicture, Status, status, status_untracked,
     },
     task,
 };
-use js_sys::{Array, ArrayBuffer};
+use js_sys::ArrayBuffer;
 use leptos::prelude::*;
 use protocol::{DeviceChoice, ErrorCode, Event, ImageInfo, ModelInfo, Request};
 use reactive_stores::Store;
 use spec::{BatchSize, GenerateSpec, ImageSize, Phase, Progress, Seed};
 use std::time::Duration;
-use web_sys::{Blob, BlobPropertyBag};
 
 /// The page at work.
 #[derive(Clone, Copy)]
 pub struct Session {
     /// Where pictures develop.
     pub plate: Plate,
+    /// Runs on the server.
+    pub server: ServerHandle,
     page: Store<Page>,
     engine: EngineHandle,
     memory: StoredValue<Memory>,
@@ -38,6 +42,8 @@ struct Memory {
     job: Option<Job>,
     // Workers that failed since the last run or load that went well.
     faults: u32,
+    // Time of a step of the run that goes on, once one was taken.
+    step_seconds: Option<f64>,
     has_marked_first_picture: bool,
 }
 
@@ -64,7 +70,8 @@ pub fn provide_session(page: Store<Page>) -> Session {
             session.receive(incoming);
         }
     });
-    let session = Session { plate, page, engine, memory };
+    let server = ServerHandle::connect(page, plate);
+    let session = Session { plate, server, page, engine, memory };
     slot.set_value(Some(session));
     provide_context(session);
     page.engine().choice().set(query::device());
@@ -78,15 +85,15 @@ pub fn expect_session() -> Session {
 }
 
 impl Session {
-    /// Whether pictures are being made.
+    /// Whether pictures are being made, here or on the server.
     pub fn is_running(self) -> bool {
-        self.page.engine().status().get() == Status::Running
+        status(self.page) == Status::Running
     }
 
     /// Makes pictures from the form as it is, now or as soon as the model is loaded.
     pub fn run(self) {
         self.page.form().was_submitted().set(true);
-        match self.page.engine().status().get_untracked() {
+        match status_untracked(self.page) {
             Status::Running => {}
             Status::Starting | Status::Loading => self.page.engine().run_when_ready().set(true),
             Status::Error => {
@@ -97,10 +104,35 @@ impl Session {
         }
     }
 
+    /// Makes the same pictures on the server, whatever the engine does.
+    pub fn run_on_server(self) {
+        self.page.form().was_submitted().set(true);
+        if status_untracked(self.page) == Status::Running {
+            return;
+        }
+        if self.page.account().key().read_untracked().is_none() {
+            account::open(self.page);
+            return;
+        }
+        // What waited for the engine, or was interrupted by its failure, is asked for anew by this.
+        self.page.engine().run_when_ready().set(false);
+        self.memory.update_value(|memory| memory.job = None);
+        let Some(spec) = self.server.size().get_untracked().and_then(|size| self.next_spec(size)) else {
+            run::focus_first_error();
+            return;
+        };
+        self.page.notice().set(None);
+        self.server.begin(spec, self.page.form().start().get_untracked());
+    }
+
     /// Stops the run within a step; asked a second time, without waiting for the engine.
     pub fn cancel(self) {
         self.page.engine().run_when_ready().set(false);
-        if self.page.engine().status().get_untracked() != Status::Running {
+        if self.page.run().remote().read_untracked().is_some() {
+            self.server.cancel();
+            return;
+        }
+        if !self.is_running_untracked() {
             return;
         }
         let is_posted = self.memory.with_value(|memory| memory.job.as_ref().is_some_and(|job| job.is_posted));
@@ -155,42 +187,35 @@ impl Session {
         self.page.engine().model().read_untracked().as_ref().and_then(native_size)
     }
 
-    fn run_now(self) {
+    /// The form as the spec of a run, with a seed; `None` when a field is wrong.
+    fn next_spec(self, native: ImageSize) -> Option<GenerateSpec> {
         let form = self.page.form();
         if !form.is_seed_locked().get_untracked() {
             // 32 bits, as the web UIs draw them, so that a seed is quick to type elsewhere.
             let seed = (js_sys::Math::random() * 4_294_967_296.0) as u64;
             form.seed().set(seed.to_string());
         }
-        let spec = self.native_size().and_then(|native| form.read_untracked().spec(native));
-        let Some(spec) = spec else {
-            focus_first_error();
+        form.read_untracked().spec(native)
+    }
+
+    fn run_now(self) {
+        let Some(spec) = self.native_size().and_then(|native| self.next_spec(native)) else {
+            run::focus_first_error();
             return;
         };
-        let start = form.start().get_untracked();
+        let start = self.page.form().start().get_untracked();
         self.page.notice().set(None);
         self.begin(Job { spec, start, offset: 0, finished: 0, is_posted: false, was_begun_again: false });
     }
 
     fn begin(self, job: Job) {
         let pictures = job.offset + job.spec.batch.get();
-        let id = self.page.run().id().get_untracked() + 1;
-        {
-            let run = self.page.run();
-            let mut run = run.write();
-            run.id = id;
-            run.progress = None;
-            run.pictures = pictures;
-            run.finished = job.finished;
-            run.cancelling = false;
-            run.shown = None;
-            run.has_plate = job.finished > 0;
-        }
-        if job.finished == 0 {
-            self.plate.begin(pictures, job.spec.size.into());
-        }
+        let id = run::begin(self.page, self.plate, pictures, job.finished, job.spec.size);
         self.page.engine().status().set(Status::Running);
-        self.memory.update_value(|memory| memory.job = Some(job.clone()));
+        self.memory.update_value(|memory| {
+            memory.job = Some(job.clone());
+            memory.step_seconds = None;
+        });
         task::spawn(self.page, async move {
             let pixels = match &job.start {
                 Some(start) => start_picture::pixels(start, job.spec.size).await.map(Some),
@@ -227,12 +252,13 @@ impl Session {
     fn end_run(self, seconds: Option<f64>) {
         self.engine.watch(Watch::Off);
         self.memory.update_value(|memory| memory.job = None);
-        self.page.run().cancelling().set(false);
         if let Some(seconds) = seconds {
             self.page.run().seconds().set(Some(seconds));
         }
+        // Otherwise what goes on, if anything does, is a run on the server.
         if self.is_running_untracked() {
             self.page.engine().status().set(Status::Ready);
+            self.page.run().cancelling().set(false);
             self.page.run().progress().set(None);
         }
     }
@@ -273,6 +299,7 @@ impl Session {
             Event::Done { run, seconds, wasm_memory_bytes, .. } if is_current(run) => {
                 self.page.run().wasm_memory_bytes().set(Some(wasm_memory_bytes));
                 self.memory.update_value(|memory| memory.faults = 0);
+                self.measure(seconds);
                 self.end_run(Some(seconds));
             }
             Event::Error { run, code, message, fatal } => {
@@ -307,7 +334,22 @@ impl Session {
         }
     }
 
+    /// Remembers how fast the run was that comes to its end.
+    fn measure(self, seconds: f64) {
+        let measured = self.memory.with_value(|memory| {
+            // A run that was cancelled, or begun again, says little about a whole one.
+            let job = memory.job.as_ref().filter(|job| job.offset == 0 && job.finished == job.spec.batch.get())?;
+            Some(Pace::measured(&job.spec, memory.step_seconds?, seconds))
+        });
+        if measured.is_some() {
+            self.page.engine().pace().set(measured);
+        }
+    }
+
     fn progress(self, progress: Progress) {
+        if progress.phase == Phase::Denoising && progress.seconds_per_step.is_some() {
+            self.memory.update_value(|memory| memory.step_seconds = progress.seconds_per_step);
+        }
         // The engine reports each step of each phase; a report of loading within a run is the model being made ready.
         self.page.run().progress().set(Some(progress));
         if progress.phase == Phase::Loading {
@@ -335,18 +377,11 @@ impl Session {
             Some(job.clone())
         });
         let Some(job) = job.flatten() else { return Ok(()) };
-        let file = png(&bytes)?;
+        let file = run::png(&bytes)?;
         // As one picture of its own, so that its settings make it again and nothing else.
         let spec = GenerateSpec { seed, batch: BatchSize::default(), ..job.spec };
-        let id = gallery::add(self.page, file.clone(), PictureRecord { spec, info, parameters })?;
-        {
-            let run = self.page.run();
-            let mut run = run.write();
-            run.finished = job.finished;
-            run.shown = Some(id);
-            run.has_plate = true;
-        }
-        self.plate.image(index + job.offset, &file).await?;
+        let record = PictureRecord { spec, info, parameters, place: Place::Here };
+        run::finish_picture(self.page, self.plate, (index + job.offset, job.finished), file, record).await?;
         self.mark_first_picture();
         Ok(())
     }
@@ -432,24 +467,6 @@ impl Job {
 /// The size a model draws best.
 pub fn native_size(model: &ModelInfo) -> Option<ImageSize> {
     ImageSize::try_from(model.native_size).ok()
-}
-
-fn png(bytes: &ArrayBuffer) -> Result<Blob, PageError> {
-    let options = BlobPropertyBag::new();
-    options.set_type("image/png");
-    Blob::new_with_buffer_source_sequence_and_options(&Array::of1(bytes), &options)
-        .map_err(PageError::browser("taking the picture"))
-}
-
-fn focus_first_error() {
-    // After the view has marked the fields.
-    request_animation_frame(|| {
-        use wasm_bindgen::JsCast as _;
-        let field = document().query_selector("[aria-invalid=true]").ok().flatten();
-        if let Some(field) = field.and_then(|field| field.dyn_into::<web_sys::HtmlElement>().ok()) {
-            field.focus().ok();
-        }
-    });
 }
 
 #[cfg(test)]

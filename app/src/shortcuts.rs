@@ -3,7 +3,7 @@
 use crate::{
     session::Session,
     start_picture,
-    state::{EngineStoreFields as _, Page, PageStoreFields as _, Status},
+    state::{EngineStoreFields as _, Page, PageStoreFields as _, Status, status_untracked},
 };
 use leptos::{ev, prelude::*};
 use reactive_stores::Store;
@@ -60,12 +60,9 @@ fn press(page: Store<Page>, session: Session, event: &KeyboardEvent) {
             event.prevent_default();
             session.run();
         }
-        "Escape" => {
-            let engine = page.engine();
-            if engine.status().get_untracked() == Status::Running || engine.run_when_ready().get_untracked() {
-                event.prevent_default();
-                session.cancel();
-            }
+        "Escape" if status_untracked(page) == Status::Running || page.engine().run_when_ready().get_untracked() => {
+            event.prevent_default();
+            session.cancel();
         }
         _ => {}
     }

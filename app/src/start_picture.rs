@@ -7,12 +7,13 @@ use crate::{
     task,
     words::sentence,
 };
-use js_sys::{ArrayBuffer, Reflect, Uint8Array};
+use js_sys::{ArrayBuffer, Promise, Reflect, Uint8Array, Uint8ClampedArray};
 use leptos::prelude::*;
 use reactive_stores::Store;
 use spec::ImageSize;
-use wasm_bindgen::JsCast as _;
-use web_sys::{Blob, DataTransfer, File, Url};
+use wasm_bindgen::{Clamped, JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Blob, DataTransfer, File, HtmlCanvasElement, ImageData, Url};
 
 /// Takes `file` as the start picture, or says by the field why it cannot be.
 pub fn take(page: Store<Page>, file: Blob, name: String) {
@@ -81,6 +82,41 @@ pub async fn pixels(start: &StartPicture, size: ImageSize) -> Result<ArrayBuffer
     let mut pixels = data.data().0;
     lay_on_white(&mut pixels);
     Ok(Uint8Array::from(pixels.as_slice()).buffer())
+}
+
+/// The picture as a PNG file of exactly those [`pixels`], for a server to start from the same ones.
+///
+/// # Errors
+/// When the browser cannot read the picture any more.
+pub async fn png(start: &StartPicture, size: ImageSize) -> Result<Vec<u8>, PageError> {
+    let pixels = pixels(start, size).await?;
+    let pixels = Uint8ClampedArray::new(&pixels).to_vec();
+    let data = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&pixels), size.width(), size.height())
+        .map_err(PageError::browser("cutting the start picture"))?;
+    let (canvas, context) = new_canvas(size.width(), size.height())?;
+    context.put_image_data(&data, 0.0, 0.0).map_err(PageError::browser("cutting the start picture"))?;
+    png_of(&canvas).await
+}
+
+/// A PNG file of that size with nothing on it, to ask what a start picture would cost.
+///
+/// # Errors
+/// When the browser has no more canvases.
+pub async fn blank_png(size: ImageSize) -> Result<Vec<u8>, PageError> {
+    let (canvas, _) = new_canvas(size.width(), size.height())?;
+    png_of(&canvas).await
+}
+
+async fn png_of(canvas: &HtmlCanvasElement) -> Result<Vec<u8>, PageError> {
+    let failed = || PageError::browser("writing the start picture");
+    let promise = Promise::new(&mut |resolve, reject| {
+        if let Err(error) = canvas.to_blob(&resolve) {
+            reject.call1(&JsValue::UNDEFINED, &error).ok();
+        }
+    });
+    let blob: Blob = JsFuture::from(promise).await.and_then(JsCast::dyn_into).map_err(failed())?;
+    let buffer = JsFuture::from(blob.array_buffer()).await.map_err(failed())?;
+    Ok(Uint8Array::new(&buffer).to_vec())
 }
 
 /// A part of a picture.

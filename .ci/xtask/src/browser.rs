@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use tokio::process::Command;
 
+use crate::apt;
 use crate::golden;
 use crate::place::{Place, on_path};
-use crate::process::quiet;
 use crate::serve::Server;
 use crate::step::Steps;
 
@@ -24,7 +24,7 @@ impl Browser {
     /// Serve the built page on a free port, and find or install Chromium.
     pub async fn ensure(place: &Place, steps: Steps) -> Result<Self> {
         let chromium = chromium(place, steps).await?;
-        let server = Server::bind(0).await?;
+        let server = Server::bind().await?;
         let url = server.url();
         steps.run(format!("serving the page on {url}"), server.start(place)).await?;
         Ok(Self { url, chromium })
@@ -51,14 +51,8 @@ async fn chromium(place: &Place, steps: Steps) -> Result<PathBuf> {
     if let Some(found) = NAMES.into_iter().find_map(on_path) {
         return Ok(found);
     }
-    if on_path("apt-get").is_none() {
-        bail!("the browser tests need Chromium: install it, or set CHROMIUM to its path");
-    }
-    let mut install = place.command("bash");
-    install.args(["-c", "apt-get update -q && apt-get install -y -q --no-install-recommends chromium"]);
-    install.env("DEBIAN_FRONTEND", "noninteractive");
-    let what = "Chromium cannot be installed with apt: install it yourself, or set CHROMIUM to its path";
-    steps.run("installing Chromium", quiet(&mut install, &place.log("chromium"), what)).await?;
+    let what = "the browser tests need Chromium: install it, or set CHROMIUM to its path";
+    apt::install(place, steps, &["chromium"], what).await?;
     match on_path("chromium") {
         Some(found) => Ok(found),
         None => bail!("apt installed Chromium, but it is not on the PATH: set CHROMIUM to its path"),

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use tokio::process::Command;
 
-use crate::place::{Place, on_path};
+use crate::place::Place;
 use crate::process::{quiet, shown};
 use crate::step::Steps;
 use crate::test::WASM_ONLY;
 use crate::tools::{CARGO_DENY, CARGO_MACHETE};
 use crate::wasm_toolchain::{TARGET, WasmToolchain};
-use crate::{layers, size, style};
+use crate::{apt, layers, size, style};
 
 const STEPS: Steps = Steps::Plain;
 
@@ -102,10 +102,21 @@ async fn clippy_native(place: &Place) -> Result<()> {
 async fn clippy_wasm(place: &Place) -> Result<()> {
     let toolchain = WasmToolchain::ensure(place, STEPS).await?;
     if toolchain == WasmToolchain::Debian && !std::path::Path::new("/usr/bin/cargo-clippy").is_file() {
-        install_debian_clippy(place).await?;
+        apt::install(place, STEPS, &["rust-web-clippy"], "the toolchain for wasm has no clippy").await?;
     }
     let mut clippy = toolchain.cargo(place);
-    clippy.args(["clippy", "--quiet", "--target", TARGET, "-p", "protocol", "--features", "engine/golden"]);
+    clippy.args([
+        "clippy",
+        "--quiet",
+        "--target",
+        TARGET,
+        "-p",
+        "protocol",
+        "-p",
+        "client",
+        "--features",
+        "engine/golden",
+    ]);
     clippy.args(WASM_ONLY.into_iter().flat_map(|name| ["-p", name]));
     clippy.env("CLIPPY_CONF_DIR", place.root.join(".ci/clippy-wasm"));
     lint(&mut clippy, "clippy for wasm").await
@@ -121,14 +132,4 @@ async fn lint(clippy: &mut Command, name: &str) -> Result<()> {
             Ok(())
         })
         .await
-}
-
-async fn install_debian_clippy(place: &Place) -> Result<()> {
-    if on_path("apt-get").is_none() {
-        bail!("the toolchain for wasm has no clippy, and there is no apt to install it with");
-    }
-    let mut install = place.command("apt-get");
-    install.args(["install", "-y", "-q", "--no-install-recommends", "rust-web-clippy"]);
-    let what = "rust-web-clippy cannot be installed";
-    STEPS.run("installing clippy for wasm", quiet(&mut install, &place.log("clippy"), what)).await
 }

@@ -6,20 +6,26 @@
 //! Every child runs in a process group of its own and dies with the command that started it: dropping a future stops
 //! what it waits for, and a signal drops the whole command.
 
+mod apt;
 mod bench;
 mod boot;
 mod browser;
 mod check;
 mod dist;
+mod edge;
 mod golden;
+mod http;
 mod layers;
 mod npm;
 mod onnx;
 mod place;
 mod process;
+mod python;
 mod serve;
+mod service;
 mod simulate;
 mod size;
+mod stack;
 mod stamp;
 mod step;
 mod style;
@@ -48,10 +54,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build the playground, serve it and print its address
+    /// Build everything, start the edge and a node, and print the address and a key
     Up(up::Up),
-    /// Run all tests, native and in a browser
+    /// Run all tests: native, over HTTP, in a browser
     Test(test::Test),
+    /// Build the Worker and the page for deployment
+    Edge,
     /// Format, style, layers, licences, lints, sizes
     Check,
     /// Run a bench, or all of them
@@ -85,6 +93,7 @@ async fn run(task: Task) -> Result<ExitCode> {
     match task {
         Task::Up(up) => up.run(&place).await,
         Task::Test(test) => test.run(&place).await,
+        Task::Edge => edge::run(&place).await,
         Task::Check => check::run(&place).await,
         Task::Bench(bench) => bench.run(&place).await,
         Task::DemoScore(score) => score.run(&place).await,

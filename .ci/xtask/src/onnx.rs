@@ -1,13 +1,14 @@
-//! What the bench compares with: the demo model's UNet in ONNX, and onnxruntime-web. Nothing else needs Python.
+//! What the bench compares with: the demo model's UNet in ONNX, and onnxruntime-web.
 
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use tokio::process::Command;
 
-use crate::place::{Place, on_path};
+use crate::place::Place;
 use crate::process::quiet;
+use crate::python;
 use crate::stamp::Stamp;
 use crate::step::Steps;
 
@@ -46,7 +47,9 @@ impl Onnx {
         let stamp = Stamp::of(&place.root, &[SCRIPT, MODEL])?;
         let stamp_file = folder.join("unet.stamp");
         if !stamp.is_in(&stamp_file) {
-            let python = python(place, steps).await?;
+            let packages = Stamp::of_bytes(PACKAGES.join(" ").as_bytes());
+            let what = "the reference implementation (about 2 GB)";
+            let python = python::ensure(place, steps, &folder.join("venv"), &PACKAGES, &packages, what).await?;
             let mut export = place.command(python);
             export.args([SCRIPT, MODEL]).arg(&model);
             let what = "the UNet cannot be exported";
@@ -60,28 +63,4 @@ impl Onnx {
     pub fn apply(&self, command: &mut Command) {
         command.env("DARKROOM_ORT", &self.runtime).env("DARKROOM_ONNX", &self.model);
     }
-}
-
-/// A Python with the reference implementation.
-async fn python(place: &Place, steps: Steps) -> Result<PathBuf> {
-    let folder = place.cache.join("bench/venv");
-    let python = folder.join("bin/python");
-    let stamp = Stamp::of_bytes(PACKAGES.join(" ").as_bytes());
-    let stamp_file = folder.join("installed");
-    if stamp.is_in(&stamp_file) {
-        return Ok(python);
-    }
-    if on_path("python3").is_none() {
-        bail!("comparing with onnxruntime-web needs Python 3 to export the UNet, and there is no python3 on the PATH");
-    }
-    let log = place.log("python");
-    let mut venv = place.command("python3");
-    venv.args(["-m", "venv"]).arg(&folder);
-    steps.run("making a Python environment", quiet(&mut venv, &log, "Python's venv does not work")).await?;
-    let mut pip = place.command(&python);
-    pip.args(["-m", "pip", "install", "--quiet"]).args(PACKAGES);
-    let what = "the reference implementation cannot be installed";
-    steps.run("installing the reference implementation (about 2 GB)", quiet(&mut pip, &log, what)).await?;
-    stamp.write(&stamp_file)?;
-    Ok(python)
 }

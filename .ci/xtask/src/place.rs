@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use tokio::process::Command;
 
 /// The checkout and the cache.
+#[derive(Clone)]
 pub struct Place {
     /// Top of the checkout.
     pub root: PathBuf,
@@ -49,6 +50,11 @@ impl Place {
     /// Trunk's output, which is served.
     pub fn dist(&self) -> PathBuf {
         self.root.join("target/dist")
+    }
+
+    /// The built Worker.
+    pub fn worker(&self) -> PathBuf {
+        self.root.join("target/edge")
     }
 
     /// The command-line program as `cargo build` makes it.

@@ -29,17 +29,33 @@ const NO_NETWORK: [&str; 10] = [
 ];
 
 /// A child and everything it starts; dropping it stops them all.
-struct Group(Child);
+pub struct Group {
+    child: Child,
+    patience: Duration,
+}
 
 impl Group {
-    fn spawn(command: &mut Command) -> Result<Self> {
+    /// Start a command in a process group of its own.
+    pub fn spawn(command: &mut Command) -> Result<Self> {
         let child = command.process_group(0).spawn();
         let program = command.as_std().get_program().to_string_lossy();
-        child.map(Self).with_context(|| format!("{program} cannot be started"))
+        let child = child.with_context(|| format!("{program} cannot be started"))?;
+        Ok(Self { child, patience: PATIENCE })
+    }
+
+    /// The same, given this long to end when it is stopped.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Wait for its end.
+    pub async fn wait(&mut self) -> Result<ExitStatus> {
+        Ok(self.child.wait().await?)
     }
 
     fn signal(&self, signal: Signal) {
-        let id = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(id) = id {
             // It may have ended in between, and then there is nothing to stop.
             kill_process_group(id, signal).ok();
@@ -49,13 +65,13 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if self.0.id().is_none() {
+        if self.child.id().is_none() {
             return;
         }
         self.signal(Signal::TERM);
         let asked = Instant::now();
-        while matches!(self.0.try_wait(), Ok(None)) {
-            if asked.elapsed() > PATIENCE {
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if asked.elapsed() > self.patience {
                 self.signal(Signal::KILL);
                 break;
             }
@@ -71,7 +87,7 @@ pub async fn quiet(command: &mut Command, log: &Path, what: &str) -> Result<()> 
     }
     let file = File::create(log).with_context(|| format!("{} cannot be written", log.display()))?;
     command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-    let status = Group::spawn(command)?.0.wait().await?;
+    let status = Group::spawn(command)?.wait().await?;
     if status.success() {
         return Ok(());
     }
@@ -79,37 +95,41 @@ pub async fn quiet(command: &mut Command, log: &Path, what: &str) -> Result<()> 
     if NO_NETWORK.iter().any(|sign| said.contains(sign)) {
         bail!("{what}: the network cannot be reached (see {})", log.display());
     }
+    bail!("{what} (see {})\n{}", log.display(), last_lines(&said));
+}
+
+/// The end of what a program said.
+pub fn last_lines(said: &str) -> String {
     let lines: Vec<&str> = said.lines().collect();
-    let tail = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
-    bail!("{what} (see {})\n{tail}", log.display());
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
 }
 
 /// Run with its output in the terminal.
 pub async fn shown(command: &mut Command) -> Result<ExitStatus> {
-    Ok(Group::spawn(command.stdin(Stdio::null()))?.0.wait().await?)
+    Group::spawn(command.stdin(Stdio::null()))?.wait().await
 }
 
 /// Run with its output in the terminal, and hand each line of standard output to `line`.
 pub async fn heard(command: &mut Command, mut line: impl FnMut(&str)) -> Result<ExitStatus> {
     let mut group = Group::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
-    let stdout = group.0.stdout.take().context("the child has no standard output")?;
+    let stdout = group.child.stdout.take().context("the child has no standard output")?;
     let mut lines = BufReader::new(stdout).split(b'\n');
     while let Some(bytes) = lines.next_segment().await? {
         let text = String::from_utf8_lossy(&bytes);
         println!("{text}");
         line(&text);
     }
-    Ok(group.0.wait().await?)
+    group.wait().await
 }
 
 /// Run unseen, and return its standard output if it succeeds.
 pub async fn asked(command: &mut Command) -> Option<String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut group = Group::spawn(command).ok()?;
-    let mut stdout = group.0.stdout.take()?;
+    let mut stdout = group.child.stdout.take()?;
     let mut said = Vec::new();
     tokio::io::copy(&mut stdout, &mut said).await.ok()?;
-    let status = group.0.wait().await.ok()?;
+    let status = group.wait().await.ok()?;
     status.success().then(|| String::from_utf8_lossy(&said).into_owned())
 }
 

@@ -1,4 +1,4 @@
-//! The local server: static files under the headers the product is meant to run with.
+//! A server of the page alone for the browser tests, under the headers that the edge sends.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -32,6 +32,21 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
 const UNCHANGING: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const CHECK_FIRST: HeaderValue = HeaderValue::from_static("no-cache");
 
+/// The number of a free port: this one, or any if it is 0. It is free again when this returns.
+pub async fn free_port(port: u16) -> Result<u16> {
+    Ok(take(port).await?.local_addr()?.port())
+}
+
+async fn take(port: u16) -> Result<TcpListener> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            bail!("port {port} is in use: stop the program that has it, or choose another with --port")
+        }
+        Err(error) => Err(error).with_context(|| format!("port {port} cannot be opened")),
+    }
+}
+
 /// A port that is ours, and not served yet.
 pub struct Server {
     listener: TcpListener,
@@ -39,15 +54,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Take a port of this machine; 0 takes any free one.
-    pub async fn bind(port: u16) -> Result<Self> {
-        let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
-            Ok(listener) => listener,
-            Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                bail!("port {port} is in use: stop the program that has it, or choose another with --port")
-            }
-            Err(error) => return Err(error).with_context(|| format!("port {port} cannot be opened")),
-        };
+    /// Take any free port of this machine.
+    pub async fn bind() -> Result<Self> {
+        let listener = take(0).await?;
         let address = listener.local_addr()?;
         Ok(Self { listener, address })
     }

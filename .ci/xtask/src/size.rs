@@ -1,4 +1,4 @@
-//! Each wasm file against its recorded budget.
+//! Each program that is built for wasm against its recorded budget.
 
 use std::fs;
 use std::io::Write as _;
@@ -14,20 +14,18 @@ use crate::wasm_opt::wasm_files;
 
 const BUDGET: &str = ".ci/size-budget.json";
 
-/// Fail when a built wasm file is larger, gzipped, than its budget, or has none.
+/// Fail when a built program is larger, gzipped, than its budget, or has none.
 pub fn check(place: &Place, steps: Steps) -> Result<()> {
-    if !place.dist().is_dir() {
-        steps.note("the page is not built, so there are no sizes to check");
+    let sizes = built(place)?;
+    if sizes.is_empty() {
+        steps.note("nothing is built for wasm, so there are no sizes to check");
         return Ok(());
     }
     let text = fs::read_to_string(place.root.join(BUDGET)).with_context(|| format!("{BUDGET} cannot be read"))?;
     let budget: Value = serde_json::from_str(&text).with_context(|| format!("{BUDGET} is no JSON"))?;
     let mut faults = Vec::new();
-    for file in wasm_files(&place.dist())? {
-        let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let name = stem.split(['-', '_']).next().unwrap_or(&stem);
+    for (name, size) in sizes {
         let key = format!("{name}_gzip");
-        let size = gzipped(&fs::read(&file)?)?;
         let Some(limit) = budget.get(&key).and_then(Value::as_u64) else {
             faults.push(format!("{name} has no budget: {key} is missing in {BUDGET}"));
             continue;
@@ -41,6 +39,24 @@ pub fn check(place: &Place, steps: Steps) -> Result<()> {
         bail!("{}", faults.join("\n"));
     }
     Ok(())
+}
+
+/// What is built of the page, the engine and the edge, with gzipped sizes in bytes.
+fn built(place: &Place) -> Result<Vec<(String, u64)>> {
+    let mut sizes = Vec::new();
+    if place.dist().is_dir() {
+        for file in wasm_files(&place.dist())? {
+            let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let name = stem.split(['-', '_']).next().unwrap_or(&stem).to_owned();
+            sizes.push((name, gzipped(&fs::read(&file)?)?));
+        }
+    }
+    // The Worker is uploaded as a whole, so its script counts as well.
+    let [script, wasm] = ["index.js", "index_bg.wasm"].map(|name| place.worker().join(name));
+    if script.is_file() && wasm.is_file() {
+        sizes.push(("edge".to_owned(), gzipped(&fs::read(&script)?)? + gzipped(&fs::read(&wasm)?)?));
+    }
+    Ok(sizes)
 }
 
 fn gzipped(bytes: &[u8]) -> Result<u64> {

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything, natively and in a browser, and one closing line.
+//! `cargo xtask test`: everything, natively, over HTTP and in a browser, and one closing line.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,43 +6,56 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use tokio::process::Command;
 
 use crate::browser::Browser;
 use crate::dist;
+use crate::edge;
 use crate::golden;
 use crate::place::Place;
 use crate::process::{heard, quiet, shown};
+use crate::python;
 use crate::size;
+use crate::stamp::Stamp;
 use crate::step::Steps;
 use crate::tally::Tally;
 
 /// The crates that only mean something as wasm.
-pub const WASM_ONLY: [&str; 2] = ["playground", "engine"];
+pub const WASM_ONLY: [&str; 3] = ["playground", "engine", "edge"];
 const BROWSER_TESTS: &str = "tests/e2e";
+const HTTP_TESTS: &str = "tests/http";
+const REQUIREMENTS: &str = "tests/http/requirements.txt";
 
 /// Options of `test`.
 #[derive(Args)]
 pub struct Test {
-    /// Only the native half
-    #[arg(long, conflicts_with = "browser")]
+    /// The native tests
+    #[arg(long)]
     native: bool,
-    /// Only the browser half
+    /// The tests in a browser
     #[arg(long)]
     browser: bool,
+    /// The tests of the running edge with nodes and clients
+    #[arg(long)]
+    http: bool,
     /// Only tests whose name contains this
     filter: Option<String>,
 }
 
 impl Test {
-    /// Run the halves asked for; what breaks one counts as a failure and does not stop the other.
+    /// Run the parts asked for, or all; what breaks one counts as a failure and does not stop the others.
     pub async fn run(&self, place: &Place) -> Result<ExitCode> {
-        let Self { native, browser, filter } = self;
+        let Self { native, browser, http, filter } = self;
         let filter = filter.as_deref();
+        let all = !native && !browser && !http;
         let mut tally = Tally::default();
-        if !browser {
+        if all || *native {
             tally += counted(run_native(place, filter).await);
         }
-        if !native {
+        if all || *http {
+            tally += counted(run_http(place, filter).await);
+        }
+        if all || *browser {
             tally += counted(run_browser(place, filter).await);
         }
         println!("{tally}");
@@ -57,6 +70,17 @@ pub async fn build_native(place: &Place, steps: Steps) -> Result<()> {
     let what = "the native programs do not build";
     steps
         .run("building the native programs (first time about 15 min)", quiet(&mut build, &place.log("native"), what))
+        .await
+}
+
+/// Build the command-line program alone.
+pub async fn build_darkroom(place: &Place, steps: Steps) -> Result<()> {
+    let mut build = place.cargo();
+    // Its own test as well: what only tests depend on turns on features, and a second set of them would rebuild everything.
+    build.args(["build", "--workspace", "--bin", "darkroom", "--test", "cli"]).args(excluded());
+    let what = "the program darkroom does not build";
+    steps
+        .run("building the program darkroom (first time about 12 min)", quiet(&mut build, &place.log("darkroom"), what))
         .await
 }
 
@@ -92,7 +116,7 @@ async fn run_browser(place: &Place, filter: Option<&str>) -> Result<Tally> {
     dist::ensure(place, Steps::Plain).await?;
     // On a fresh clone `check` ran before there was anything to weigh.
     let sizes = counted(size::check(place, Steps::Plain).map(|()| Tally::default()));
-    let files = browser_tests(place)?;
+    let files = node_tests(place, BROWSER_TESTS)?;
     if files.is_empty() {
         println!("there are no browser tests in {BROWSER_TESTS}");
         return Ok(sizes);
@@ -100,32 +124,66 @@ async fn run_browser(place: &Place, filter: Option<&str>) -> Result<Tally> {
     golden::ensure(place, Steps::Plain).await?;
     build_native(place, Steps::Plain).await?;
     let browser = Browser::ensure(place, Steps::Plain).await?;
-    let report = place.log("browser-tests").with_extension("tap");
     let mut node = place.command("node");
     browser.apply(place, &mut node);
-    // Software WebGPU takes all cores, so one file at a time.
-    node.args(["--test", "--test-concurrency=1"])
-        .args(["--test-reporter=spec", "--test-reporter-destination=stdout", "--test-reporter=tap"])
-        .arg(format!("--test-reporter-destination={}", report.display()))
-        .args(filter.map(|filter| format!("--test-name-pattern={filter}")))
-        .args(&files);
-    let status = shown(&mut node).await?;
-    let report = fs::read_to_string(&report).context("node left no report of the browser tests")?;
-    let mut tally = Tally::from_tap(&report).context("node's report of the browser tests has no totals")?;
-    if !status.success() && tally.failed == 0 {
-        tally += Tally::BROKEN;
-    }
+    let mut tally = run_node(place, &mut node, "browser-tests", &files, filter).await?;
     tally += sizes;
     Ok(tally)
 }
 
-fn browser_tests(place: &Place) -> Result<Vec<PathBuf>> {
-    let folder = place.root.join(BROWSER_TESTS);
+async fn run_http(place: &Place, filter: Option<&str>) -> Result<Tally> {
+    dist::ensure(place, Steps::Plain).await?;
+    edge::ensure(place, Steps::Plain).await?;
+    build_darkroom(place, Steps::Plain).await?;
+    let requirements = Stamp::of(&place.root, &[REQUIREMENTS])?;
+    let what = "the Python clients";
+    let folder = place.cache.join("http-venv");
+    let python = python::ensure(place, Steps::Plain, &folder, &["-r", REQUIREMENTS], &requirements, what).await?;
+    let files = node_tests(place, HTTP_TESTS)?;
+    let mut node = place.command("node");
+    node.env("MINIFLARE", place.npm().join("node_modules/miniflare"))
+        .env("DARKROOM_SERVE", place.root.join("edge/serve.mjs"))
+        .env("DARKROOM_WORKER", place.worker())
+        .env("DARKROOM_DIST", place.dist())
+        .env("DARKROOM_BIN", place.darkroom())
+        .env("DARKROOM_MODELS", place.root.join("static/models"))
+        .env("DARKROOM_PYTHON", python);
+    run_node(place, &mut node, "http-tests", &files, filter).await
+}
+
+/// Run files of tests with Node.js, and count what its report says.
+async fn run_node(
+    place: &Place,
+    node: &mut Command,
+    name: &str,
+    files: &[PathBuf],
+    filter: Option<&str>,
+) -> Result<Tally> {
+    let report = place.log(name).with_extension("tap");
+    fs::create_dir_all(place.cache.join("log"))?;
+    // Software WebGPU and nodes take all cores, so one file at a time.
+    node.args(["--test", "--test-concurrency=1"])
+        .args(["--test-reporter=spec", "--test-reporter-destination=stdout", "--test-reporter=tap"])
+        .arg(format!("--test-reporter-destination={}", report.display()))
+        .args(filter.map(|filter| format!("--test-name-pattern={filter}")))
+        .args(files);
+    let status = shown(node).await?;
+    let report = fs::read_to_string(&report).with_context(|| format!("node left no report of the {name}"))?;
+    let mut tally = Tally::from_tap(&report).with_context(|| format!("node's report of the {name} has no totals"))?;
+    if !status.success() && tally.failed == 0 {
+        tally += Tally::BROKEN;
+    }
+    Ok(tally)
+}
+
+fn node_tests(place: &Place, folder: &str) -> Result<Vec<PathBuf>> {
+    let name = folder;
+    let folder = place.root.join(folder);
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
     let mut files = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(|| format!("{BROWSER_TESTS} cannot be read"))? {
+    for entry in fs::read_dir(&folder).with_context(|| format!("{name} cannot be read"))? {
         let path = entry?.path();
         if path.to_string_lossy().ends_with(".test.mjs") {
             files.push(path);

@@ -4,8 +4,9 @@ use std::fs;
 
 use anyhow::Result;
 
+use crate::apt;
 use crate::place::Place;
-use crate::process::quiet;
+use crate::process::{asked, quiet};
 use crate::step::Steps;
 
 /// A program that cargo installs.
@@ -17,6 +18,8 @@ pub struct Tool {
     opt_level: &'static str,
     features: &'static [&'static str],
     minutes: u32,
+    /// A C library that it links, as pkg-config calls it, and Debian's packages of that.
+    library: Option<(&'static str, &'static [&'static str])>,
 }
 
 /// Makes the JavaScript side of a wasm file; the same version as the `wasm-bindgen` crate, or it refuses the file.
@@ -27,6 +30,7 @@ pub const WASM_BINDGEN: Tool = Tool {
     opt_level: "2",
     features: &["--no-default-features"],
     minutes: 2,
+    library: None,
 };
 
 /// Builds the page.
@@ -37,11 +41,31 @@ pub const TRUNK: Tool = Tool {
     opt_level: "0",
     features: &["--no-default-features"],
     minutes: 5,
+    library: None,
+};
+
+/// Builds the edge: calls cargo and wasm-bindgen, and adds what the Workers runtime calls.
+pub const WORKER_BUILD: Tool = Tool {
+    krate: "worker-build",
+    version: "0.8.7",
+    program: "worker-build",
+    opt_level: "0",
+    features: &["--bin", "worker-build"],
+    minutes: 3,
+    // For downloads that it is kept from, but it does not build without.
+    library: Some(("openssl", &["libssl-dev", "pkg-config"])),
 };
 
 /// Licences, bans and advisories.
-pub const CARGO_DENY: Tool =
-    Tool { krate: "cargo-deny", version: "0.20.2", program: "cargo-deny", opt_level: "1", features: &[], minutes: 5 };
+pub const CARGO_DENY: Tool = Tool {
+    krate: "cargo-deny",
+    version: "0.20.2",
+    program: "cargo-deny",
+    opt_level: "1",
+    features: &[],
+    minutes: 5,
+    library: None,
+};
 
 /// Dependencies nobody uses.
 pub const CARGO_MACHETE: Tool = Tool {
@@ -51,16 +75,22 @@ pub const CARGO_MACHETE: Tool = Tool {
     opt_level: "1",
     features: &[],
     minutes: 1,
+    library: None,
 };
 
 impl Tool {
     /// Install it unless this very version is there.
     pub async fn ensure(&self, place: &Place, steps: Steps) -> Result<()> {
-        let Self { krate, version, program, opt_level, features, minutes } = self;
+        let Self { krate, version, program, opt_level, features, minutes, library } = self;
         let root = place.tools();
         let listed = fs::read_to_string(root.join(".crates.toml")).unwrap_or_default();
         if listed.contains(&format!("\"{krate} {version} (")) && root.join("bin").join(program).is_file() {
             return Ok(());
+        }
+        if let Some((library, packages)) = library
+            && asked(place.command("pkg-config").args(["--exists", library])).await.is_none()
+        {
+            apt::install(place, steps, packages, &format!("{krate} needs the C library {library}")).await?;
         }
         fs::create_dir_all(&root)?;
         let install = |locked: Option<&str>| {

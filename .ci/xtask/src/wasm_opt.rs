@@ -24,9 +24,9 @@ const ARGUMENTS: [&str; 8] = [
     "--enable-simd",
 ];
 
-/// Shrink each wasm file of the served folder that is small enough for it.
-pub async fn shrink(place: &Place, steps: Steps) -> Result<()> {
-    for file in wasm_files(&place.dist())? {
+/// Shrink each wasm file of a folder that is small enough for it.
+pub async fn shrink(place: &Place, folder: &Path, steps: Steps) -> Result<()> {
+    for file in wasm_files(folder)? {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let bytes = fs::read(&file).with_context(|| format!("{name} cannot be read"))?;
         if bytes.len() as u64 > LARGEST {
@@ -50,7 +50,7 @@ pub async fn shrink(place: &Place, steps: Steps) -> Result<()> {
     Ok(())
 }
 
-/// The wasm files that Trunk made, not those that are copied from elsewhere.
+/// The wasm files that were built, not those that are copied from elsewhere.
 pub fn wasm_files(dist: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(dist).with_context(|| format!("{} cannot be read", dist.display()))?;
     let mut files = Vec::new();

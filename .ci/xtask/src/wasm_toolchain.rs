@@ -18,6 +18,9 @@ pub const TARGET: &str = "wasm32-unknown-unknown";
 /// The profile of everything that runs in a browser.
 pub const PROFILE: &str = "wasm-release";
 
+/// The profile of the Worker.
+pub const EDGE_PROFILE: &str = "edge-release";
+
 const DEBIAN_TOOLCHAIN: &str = "web";
 /// An offline rustup retries for a long time.
 const RUSTUP_PATIENCE: Duration = Duration::from_mins(5);

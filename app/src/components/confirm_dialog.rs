@@ -3,12 +3,19 @@ use leptos::{html, prelude::*};
 /// Asks before something that cannot be undone.
 #[component]
 pub fn ConfirmDialog(
+    /// Id of the dialog, which its texts' ids begin with.
+    id: &'static str,
     /// The question.
-    title: &'static str,
+    #[prop(into)]
+    title: Signal<String>,
     /// What follows from a yes.
-    text: &'static str,
+    #[prop(into)]
+    text: Signal<String>,
     /// The word for yes.
-    confirm: &'static str,
+    #[prop(into)]
+    confirm: Signal<String>,
+    /// The word for no.
+    keep: &'static str,
     /// Whether it is asked now; the dialog sets it back.
     #[prop(into)]
     is_open: RwSignal<bool>,
@@ -27,15 +34,16 @@ pub fn ConfirmDialog(
     view! {
         <dialog
             node_ref=dialog
+            id=id
             class="confirm"
-            aria-labelledby="confirm-title"
-            aria-describedby="confirm-text"
+            aria-labelledby=format!("{id}-title")
+            aria-describedby=format!("{id}-text")
             on:close=move |_| is_open.set(false)
         >
-            <h2 id="confirm-title">{title}</h2>
-            <p id="confirm-text">{text}</p>
+            <h2 id=format!("{id}-title")>{title}</h2>
+            <p id=format!("{id}-text")>{text}</p>
             <div class="dialog-buttons">
-                <button type="button" class="quiet" autofocus on:click=move |_| is_open.set(false)>"Keep them"</button>
+                <button type="button" class="quiet" autofocus on:click=move |_| is_open.set(false)>{keep}</button>
                 <button
                     type="button"
                     class="primary"

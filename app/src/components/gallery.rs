@@ -36,9 +36,11 @@ pub fn Gallery() -> impl IntoView {
                 />
             </ul>
             <ConfirmDialog
+                id="confirm-clear"
                 title="Delete every picture?"
                 text="They are in this browser alone and cannot be had back"
                 confirm="Delete all"
+                keep="Keep them"
                 is_open=asks
                 on_confirm=move || gallery::clear(page)
             />

@@ -43,7 +43,7 @@ pub fn GalleryItem(
             <p class="hint">
                 {picture.with_value(|picture| {
                     let kept = if picture.is_kept { "" } else { ", not stored" };
-                    format!("Seed {}{kept}", picture.record.spec.seed.0)
+                    format!("{}{kept}", picture.origin())
                 })}
             </p>
             <details class="print-actions">

@@ -1,13 +1,20 @@
 //! The page's parts, one file each.
 
+mod account_button;
+mod account_dialog;
+mod account_entry;
+mod account_keys;
+mod account_usage;
 mod confirm_dialog;
 mod device_line;
 mod examples;
 mod field_error;
 mod form;
+mod fresh_key;
 mod gallery;
 mod gallery_item;
 mod init_image_field;
+mod new_key_form;
 mod notice_bar;
 mod number_field;
 mod progress_line;
@@ -19,14 +26,21 @@ mod size_field;
 mod stage;
 mod unknown_words;
 
+pub use account_button::AccountButton;
+pub use account_dialog::AccountDialog;
+pub use account_entry::AccountEntry;
+pub use account_keys::AccountKeys;
+pub use account_usage::AccountUsage;
 pub use confirm_dialog::ConfirmDialog;
 pub use device_line::DeviceLine;
 pub use examples::Examples;
 pub use field_error::{FieldError, error_id};
 pub use form::Form;
+pub use fresh_key::FreshKeyField;
 pub use gallery::Gallery;
 pub use gallery_item::GalleryItem;
 pub use init_image_field::InitImageField;
+pub use new_key_form::NewKeyForm;
 pub use notice_bar::NoticeBar;
 pub use number_field::NumberField;
 pub use progress_line::ProgressLine;

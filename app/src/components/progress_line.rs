@@ -1,6 +1,6 @@
 use crate::{
-    progress_words::{ProgressWords, loading, running},
-    state::{EngineStoreFields as _, Page, PageStoreFields as _, RunStoreFields as _, Status, expect_page},
+    progress_words::{ProgressWords, loading, remote, running},
+    state::{EngineStoreFields as _, Page, PageStoreFields as _, RunStoreFields as _, Status, expect_page, status},
     throttle::throttled,
     words::seconds,
 };
@@ -13,9 +13,7 @@ use std::time::Duration;
 pub fn ProgressLine() -> impl IntoView {
     let page = expect_page();
     let words = Memo::new(move |_| words(page));
-    let is_busy = Memo::new(move |_| {
-        matches!(page.engine().status().get(), Status::Starting | Status::Loading | Status::Running)
-    });
+    let is_busy = Memo::new(move |_| matches!(status(page), Status::Starting | Status::Loading | Status::Running));
     let heard = throttled(Signal::derive(move || words.read().spoken()), Duration::from_secs(1));
     view! {
         <div class="progress-line">
@@ -40,6 +38,12 @@ pub fn ProgressLine() -> impl IntoView {
 fn words(page: Store<Page>) -> ProgressWords {
     let engine = page.engine();
     let run = page.run();
+    if let Some(on_server) = run.remote().get() {
+        if run.cancelling().get() {
+            return ProgressWords::plain("Asking the server to stop");
+        }
+        return remote(on_server, run.progress().get().as_ref(), run.finished().get(), run.pictures().get());
+    }
     match engine.status().get() {
         Status::Starting => ProgressWords::plain("Starting the engine"),
         Status::Loading => match engine.download().get() {

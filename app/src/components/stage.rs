@@ -2,8 +2,8 @@ use super::ProgressLine;
 use crate::{
     session::expect_session,
     state::{
-        EngineStoreFields as _, FormStoreFields as _, GalleryStoreFields as _, PageStoreFields as _,
-        RunStoreFields as _, Status, expect_page,
+        FormStoreFields as _, GalleryStoreFields as _, PageStoreFields as _, RunStoreFields as _, Status, expect_page,
+        status,
     },
 };
 use leptos::{html, prelude::*};
@@ -14,7 +14,7 @@ use web_sys::{ScrollIntoViewOptions, ScrollLogicalPosition};
 pub fn Stage() -> impl IntoView {
     let page = expect_page();
     let plate = expect_session().plate;
-    let is_running = Memo::new(move |_| page.engine().status().get() == Status::Running);
+    let is_running = Memo::new(move |_| status(page) == Status::Running);
     let has_plate = page.run().has_plate();
     let shown = Memo::new(move |_| {
         let id = page.run().shown().get()?;
@@ -45,7 +45,7 @@ pub fn Stage() -> impl IntoView {
             view! {
                 <figcaption class="caption">
                     <p>{picture.alt()}</p>
-                    <p class="hint">{format!("Seed {}", picture.record.spec.seed.0)}</p>
+                    <p class="hint">{picture.origin()}</p>
                     <a class="button secondary" href=picture.url download=name>"Download PNG"</a>
                 </figcaption>
             }

@@ -1,5 +1,6 @@
 //! What the page knows of its engine.
 
+use crate::pace::Pace;
 use protocol::{DeviceChoice, DeviceReport, Download, ModelInfo};
 use reactive_stores::Store;
 
@@ -16,6 +17,8 @@ pub struct Engine {
     pub download: Option<Download>,
     /// The loaded model.
     pub model: Option<ModelInfo>,
+    /// How fast its last run was.
+    pub pace: Option<Pace>,
     /// A run was asked for before the model was loaded.
     pub run_when_ready: bool,
     /// Loading stopped because the network is away.

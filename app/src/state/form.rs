@@ -110,6 +110,14 @@ impl Form {
         })
     }
 
+    /// The spec by which the next run's price and time are known: words, and a seed that is drawn later, change neither. `None`
+    /// when a field is wrong.
+    pub fn measure(&self, native: ImageSize) -> Option<GenerateSpec> {
+        let seed = if self.is_seed_locked { self.seed.clone() } else { "0".to_owned() };
+        let form = Self { prompt: "a picture".to_owned(), negative_prompt: String::new(), seed, ..self.clone() };
+        form.spec(native).map(|spec| GenerateSpec { seed: Seed(0), ..spec })
+    }
+
     /// Fills the fields so that the next run makes `spec` again; the start picture stays as it is.
     pub fn fill(&mut self, spec: &GenerateSpec) {
         self.prompt.clone_from(&spec.prompt);
@@ -193,6 +201,16 @@ mod tests {
         other.fill(&spec);
         assert!(other.is_seed_locked);
         assert_eq!(other.spec(ImageSize::new(512, 512).unwrap()), Some(spec));
+    }
+
+    #[test]
+    fn price_and_time_do_not_wait_for_words() {
+        let form = Form { steps: "12".into(), ..Form::default() };
+        assert_eq!(form.spec(native()), None);
+        let measure = form.measure(native()).unwrap();
+        let written = Form { prompt: "a red apple".into(), seed: "7".into(), ..form.clone() };
+        assert_eq!(written.measure(native()), Some(measure));
+        assert_eq!(Form { steps: "0".into(), ..form }.measure(native()), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The root of the page's state.
 
-use super::{Engine, Form, Gallery, Notice, Run};
+use super::{Account, Engine, EngineStoreFields as _, Form, Gallery, Notice, Run, RunStoreFields as _, Server, Status};
 use leptos::prelude::*;
 use reactive_stores::Store;
 
@@ -13,6 +13,10 @@ pub struct Page {
     pub engine: Engine,
     /// The run that goes on, or the last one.
     pub run: Run,
+    /// The edge behind the page, if there is one.
+    pub server: Server,
+    /// The visitor's account there.
+    pub account: Account,
     /// What was made.
     pub gallery: Gallery,
     /// What the user should read now.
@@ -29,4 +33,14 @@ pub fn provide_page() -> Store<Page> {
 /// The page's state.
 pub fn expect_page() -> Store<Page> {
     expect_context()
+}
+
+/// Where the page is: a run on the server counts as one, whatever the engine does meanwhile.
+pub fn status(page: Store<Page>) -> Status {
+    if page.run().remote().read().is_some() { Status::Running } else { page.engine().status().get() }
+}
+
+/// The same, without listening for changes.
+pub fn status_untracked(page: Store<Page>) -> Status {
+    untrack(|| status(page))
 }

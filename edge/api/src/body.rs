@@ -7,8 +7,12 @@
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use std::{cell::Cell, fmt};
+use std::{cell::Cell, fmt, ops::Range};
 use thiserror::Error;
+
+mod multipart;
+
+pub use multipart::{MAX_HEAD, MAX_PARTS, MultipartError, multipart};
 
 /// Longest body in bytes.
 pub const MAX_LENGTH: usize = 10 << 20;
@@ -18,9 +22,52 @@ pub const MAX_DEPTH: usize = 64;
 /// The fields of a body, by name.
 pub type Fields = Map<String, Value>;
 
+/// What a body was encoded as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// `application/json`.
+    Json,
+    /// `application/x-www-form-urlencoded`: every value is a string.
+    Form,
+    /// `multipart/form-data`: every value is a string, and files may stand beside them.
+    Multipart,
+}
+
+/// A file within a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// The field that it is.
+    pub name: String,
+    /// What it was called where it came from.
+    pub file_name: Option<String>,
+    /// What the client says that it is; bytes decide.
+    pub content_type: Option<String>,
+    /// Where its bytes stand in the body.
+    pub bytes: Range<usize>,
+}
+
+/// A whole body.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Body {
+    /// What it was.
+    pub encoding: Encoding,
+    /// Its texts and values, by name.
+    pub fields: Fields,
+    /// Its files, in their order.
+    pub files: Vec<File>,
+}
+
 /// Why a body has no fields.
 #[derive(Debug, Error)]
 pub enum BodyError {
+    /// Its `Content-Type` is none of those that are read.
+    #[error(
+        "Content-Type is `{0}`, but must be application/json, application/x-www-form-urlencoded or multipart/form-data"
+    )]
+    UnsupportedType(String),
+    /// It is no `multipart/form-data`.
+    #[error("the body is not usable multipart/form-data: {0}")]
+    Multipart(#[from] MultipartError),
     /// It is longer than [`MAX_LENGTH`].
     #[error("the body has {found} bytes, but may have {MAX_LENGTH} at most")]
     TooLong {
@@ -45,6 +92,54 @@ pub enum BodyError {
     /// A form has a name twice.
     #[error("the form has the field `{0}` twice")]
     Twice(String),
+}
+
+/// Reads a body by its `Content-Type`; one without is JSON.
+///
+/// # Errors
+/// [`BodyError::UnsupportedType`] for any other type, and what the type's reader says.
+pub fn read(content_type: Option<&str>, bytes: &[u8]) -> Result<Body, BodyError> {
+    let Some(content_type) = content_type.filter(|value| !value.trim().is_empty()) else {
+        return plain(Encoding::Json, bytes);
+    };
+    match encoding(content_type) {
+        Some(Encoding::Multipart) => multipart(bytes, content_type),
+        Some(encoding) => plain(encoding, bytes),
+        None if bytes.is_empty() => plain(Encoding::Json, bytes),
+        None => Err(BodyError::UnsupportedType(content_type.chars().take(100).collect())),
+    }
+}
+
+/// Reads a body as the older clients send it: whatever begins with `{` is JSON although its type says a form, or nothing at all,
+/// and whatever else is a form.
+///
+/// # Errors
+/// [`BodyError`] for anything that two readers could understand differently.
+pub fn read_lenient(content_type: Option<&str>, bytes: &[u8]) -> Result<Body, BodyError> {
+    let stated = content_type.and_then(encoding);
+    if let (Some(Encoding::Multipart), Some(content_type)) = (stated, content_type) {
+        return multipart(bytes, content_type);
+    }
+    let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    let is_json = stated == Some(Encoding::Json) || start.is_empty() || start.starts_with(b"{");
+    plain(if is_json { Encoding::Json } else { Encoding::Form }, bytes)
+}
+
+fn plain(encoding: Encoding, bytes: &[u8]) -> Result<Body, BodyError> {
+    let fields = if encoding == Encoding::Json { json(bytes)? } else { form(bytes)? };
+    Ok(Body { encoding, fields, files: Vec::new() })
+}
+
+fn encoding(content_type: &str) -> Option<Encoding> {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match kind.as_str() {
+        "application/x-www-form-urlencoded" => Some(Encoding::Form),
+        "multipart/form-data" => Some(Encoding::Multipart),
+        // Structured syntax suffixes are JSON too (RFC 6839, section 3.1).
+        "application/json" | "text/json" => Some(Encoding::Json),
+        kind if kind.starts_with("application/") && kind.ends_with("+json") => Some(Encoding::Json),
+        _ => None,
+    }
 }
 
 /// Reads a JSON object; an empty body has no fields.
@@ -207,6 +302,30 @@ mod tests {
         }
         assert!(refused("[1]").contains("the body is an array, but must be an object"));
         assert!(refused("\"prompt\"").contains("the body is a string"));
+    }
+
+    #[test]
+    fn the_type_decides_and_older_clients_need_none() {
+        let read_as = |kind, bytes: &[u8]| read(kind, bytes).map(|body| body.encoding);
+        let lenient = |kind, bytes: &[u8]| read_lenient(kind, bytes).map(|body| (body.encoding, body.fields.len()));
+        let form = Some("Application/X-WWW-Form-Urlencoded; charset=utf-8");
+        assert!(matches!(read_as(None, b"{}"), Ok(Encoding::Json)));
+        assert!(matches!(read_as(Some("application/json; charset=utf-8"), b"{}"), Ok(Encoding::Json)));
+        assert!(matches!(read_as(Some("application/merge-patch+json"), b"{}"), Ok(Encoding::Json)));
+        assert!(matches!(read_as(form, b"a=1"), Ok(Encoding::Form)));
+        assert!(matches!(read_as(Some("multipart/form-data; boundary=X"), b"--X--"), Ok(Encoding::Multipart)));
+        assert!(
+            matches!(read_as(Some("text/plain"), b"{}"), Err(BodyError::UnsupportedType(kind)) if kind == "text/plain")
+        );
+        assert!(matches!(read_as(Some("application/json"), b"a=1"), Err(BodyError::Json(_))));
+
+        for kind in [None, Some(""), Some("text/plain"), form] {
+            assert!(matches!(lenient(kind, b" {\"key\": \"k\"}"), Ok((Encoding::Json, 1))), "{kind:?}");
+            assert!(matches!(lenient(kind, b"key=k&prompt=x"), Ok((Encoding::Form, 2))), "{kind:?}");
+        }
+        assert!(matches!(lenient(None, b""), Ok((Encoding::Json, 0))));
+        assert!(matches!(lenient(Some("application/json"), b"key=k"), Err(BodyError::Json(_))));
+        assert!(matches!(lenient(Some("multipart/form-data; boundary=X"), b"--X--"), Ok((Encoding::Multipart, 0))));
     }
 
     #[test]

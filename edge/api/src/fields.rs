@@ -80,18 +80,34 @@ pub struct Reader<'a> {
     errors: Vec<FieldError>,
     /// Every name that was asked for.
     known: BTreeSet<String>,
-    is_strict: bool,
+    mode: Mode,
+}
+
+/// How much a [`Reader`] forgives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Everything that can be understood.
+    Lenient,
+    /// Values in strings, since a form has nothing else; no unknown fields.
+    Form,
+    /// Values as what they are; no unknown fields.
+    Strict,
 }
 
 impl<'a> Reader<'a> {
     /// Reads whatever can be understood, and ignores fields that nobody asks for.
     pub const fn new(fields: &'a Fields) -> Self {
-        Self { fields, errors: Vec::new(), known: BTreeSet::new(), is_strict: false }
+        Self { fields, errors: Vec::new(), known: BTreeSet::new(), mode: Mode::Lenient }
     }
 
     /// Takes numbers as numbers and text as strings alone, and refuses fields that nobody asked for.
     pub fn strict(fields: &'a Fields) -> Self {
-        Self { is_strict: true, ..Self::new(fields) }
+        Self { mode: Mode::Strict, ..Self::new(fields) }
+    }
+
+    /// Takes values out of strings, as a form or a query has them, and refuses fields that nobody asked for.
+    pub fn form(fields: &'a Fields) -> Self {
+        Self { mode: Mode::Form, ..Self::new(fields) }
     }
 
     /// Every problem so far, in the order of reading.
@@ -99,7 +115,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// All of them, when there is any.
     pub fn finish(mut self) -> Result<(), Vec<FieldError>> {
-        if self.is_strict {
+        if self.mode != Mode::Lenient {
             let unknown = self.fields.keys().filter(|name| !self.known.contains(name.as_str()));
             self.errors.extend(unknown.map(|name| FieldError {
                 name: name.clone(),
@@ -116,19 +132,20 @@ impl<'a> Reader<'a> {
         self.errors.push(FieldError { name: name.to_owned(), found, problem });
     }
 
-    /// The first of these names that is there with a value; `null` and empty strings are as good as absent.
+    /// The first of these names that is there with a value; `null` is as good as absent, and so are empty strings, to a reader that
+    /// takes whatever can be understood.
     pub fn raw<'n>(&mut self, names: &[&'n str]) -> Option<(&'n str, &'a Value)> {
         self.known.extend(names.iter().map(|&name| name.to_owned()));
         names.iter().find_map(|&name| match self.fields.get(name)? {
             Value::Null => None,
-            Value::String(text) if text.trim().is_empty() => None,
+            Value::String(text) if self.mode == Mode::Lenient && text.trim().is_empty() => None,
             value => Some((name, value)),
         })
     }
 
     /// Text; numbers and booleans are written out.
     pub fn text(&mut self, names: &[&str]) -> Option<String> {
-        let is_strict = self.is_strict;
+        let is_strict = self.mode == Mode::Strict;
         self.read(names, FieldProblem::NotText, |value| match value {
             Value::String(text) => Some(text.clone()),
             _ if is_strict => None,
@@ -140,7 +157,7 @@ impl<'a> Reader<'a> {
 
     /// Text that must be there; empty when it is not, which is noted.
     pub fn required_text(&mut self, names: &[&str]) -> String {
-        if self.raw(names).is_none() {
+        if self.raw(names).is_none_or(|(_, value)| value == "") {
             self.errors.push(FieldError { name: names[0].to_owned(), found: None, problem: FieldProblem::Missing });
         }
         self.text(names).unwrap_or_default()
@@ -170,7 +187,8 @@ impl<'a> Reader<'a> {
 
     /// A switch: `yes`, `true`, `1` and `on`, or their opposites, in any case, as a boolean or as a number.
     pub fn flag(&mut self, names: &[&str]) -> Option<bool> {
-        self.read(names, FieldProblem::NotASwitch, flag)
+        let is_strict = self.mode == Mode::Strict;
+        self.read(names, FieldProblem::NotASwitch, |value| if is_strict { value.as_bool() } else { flag(value) })
     }
 
     /// Texts: an array, or one string with commas.
@@ -188,7 +206,7 @@ impl<'a> Reader<'a> {
     fn read<T>(&mut self, names: &[&str], problem: FieldProblem, read: impl FnOnce(&Value) -> Option<T>) -> Option<T> {
         let (name, value) = self.raw(names)?;
         // A string stands for text and for nothing else.
-        let is_spelt_out = self.is_strict && value.is_string() && problem != FieldProblem::NotText;
+        let is_spelt_out = self.mode == Mode::Strict && value.is_string() && problem != FieldProblem::NotText;
         let read = if is_spelt_out { None } else { read(value) };
         if read.is_none() {
             self.refuse(name, problem);
@@ -347,6 +365,24 @@ mod tests {
         ];
         assert_eq!(said, expected);
         assert_eq!((distance("", "abc"), distance("kitten", "sitting"), distance("same", "same")), (3, 3, 0));
+    }
+
+    #[test]
+    fn a_form_has_values_in_strings_but_no_other_fields() {
+        let fields =
+            fields(&json!({ "width": "512", "base64": "true", "seed": "", "promt": "x", "name": "", "flag": 1 }));
+        let mut reader = Reader::form(&fields);
+        assert_eq!((reader.whole(&["width"]), reader.flag(&["base64"])), (Some(512), Some(true)));
+        assert_eq!((reader.whole(&["seed"]), reader.text(&["name"])), (None, Some(String::new())));
+        let said: Vec<String> = reader.finish().expect_err("three").iter().map(ToString::to_string).collect();
+        let expected =
+            ["seed is ``, but must be a whole number", "flag: there is no such field", "promt: there is no such field"];
+        assert_eq!(said, expected);
+        assert_eq!(Reader::strict(&fields).flag(&["flag"]), None, "1 is no switch");
+
+        let mut reader = Reader::strict(&fields);
+        assert_eq!((reader.text(&["name"]), reader.required_text(&["name"])), (Some(String::new()), String::new()));
+        assert_eq!(reader.finish().expect_err("no name")[0].to_string(), "name is required");
     }
 
     #[test]

@@ -6,5 +6,8 @@
 pub mod body;
 pub mod fields;
 pub mod modelslab;
+pub mod node;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod request;
 pub mod v1;

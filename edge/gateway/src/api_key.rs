@@ -1,8 +1,9 @@
 //! API keys: what they look like, and what is kept of them.
 //!
 //! `sk_live_` or `pk_live_`, 160 bits of entropy in base 62, and a CRC-32 of all that in base 62, so that a mistyped or made-up
-//! key is refused before anything is looked up, and a leaked one is found by its shape. Only the SHA-256 is kept: with that
-//! much entropy, a slow hash would add nothing.
+//! key is refused before anything is looked up, and a leaked one is found by its shape. The first 64 bits say whose key it is,
+//! so that a request goes straight to its account's object, which alone knows its keys; the other 96 are the secret. Only the
+//! SHA-256 is kept: with that much entropy, a slow hash would add nothing.
 
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -28,8 +29,10 @@ impl KeyKind {
     }
 }
 
-/// Bytes of entropy in a key.
+/// Bytes of entropy in a key: the account's own eight, and twelve that are secret.
 pub const ENTROPY: usize = 20;
+/// Bytes that say whose key it is.
+pub const ACCOUNT: usize = 8;
 /// Digits of base 62 that hold them: 62^27 > 2^160.
 const ENTROPY_DIGITS: usize = 27;
 /// Digits of base 62 that hold a CRC-32.
@@ -92,7 +95,21 @@ impl ApiKey {
         if checksum(body) != found {
             return Err(KeyError::Checksum);
         }
+        // 27 digits can say more than 160 bits; no key of ours does.
+        if entropy(digits).is_none() {
+            return Err(KeyError::Shape);
+        }
         Ok(Self { kind, text: text.to_owned() })
+    }
+
+    /// Whose it is.
+    pub fn account(&self) -> [u8; ACCOUNT] {
+        let digits = self.text.strip_prefix(self.kind.prefix()).unwrap_or_default();
+        let mut account = [0; ACCOUNT];
+        for (byte, decoded) in account.iter_mut().zip(entropy(digits).unwrap_or_default()) {
+            *byte = decoded;
+        }
+        account
     }
 
     /// What it may be used for.
@@ -124,6 +141,23 @@ impl fmt::Debug for ApiKey {
 
 fn checksum(body: &str) -> String {
     base62(&crc32fast::hash(body.as_bytes()).to_be_bytes(), CHECKSUM_DIGITS)
+}
+
+/// The bytes that a key's first digits stand for; `None` where they stand for more than there are.
+fn entropy(digits: &str) -> Option<[u8; ENTROPY]> {
+    let mut bytes = [0_u8; ENTROPY];
+    for digit in digits.bytes().take(ENTROPY_DIGITS) {
+        let mut carry = DIGITS.iter().position(|&known| known == digit)? as u32;
+        for byte in bytes.iter_mut().rev() {
+            let value = u32::from(*byte) * 62 + carry;
+            *byte = value as u8;
+            carry = value >> 8;
+        }
+        if carry > 0 {
+            return None;
+        }
+    }
+    Some(bytes)
 }
 
 /// A big-endian number in base 62 with leading zeros.
@@ -184,6 +218,7 @@ mod tests {
         fn keys_read_back_and_no_single_character_may_change(entropy: [u8; ENTROPY], at in 0_usize..33, digit in 0_usize..62) {
             let key = ApiKey::new(KeyKind::Secret, entropy);
             prop_assert_eq!(ApiKey::parse(key.reveal()), Ok(key.clone()));
+            prop_assert_eq!(&key.account()[..], &entropy[..ACCOUNT]);
             let mut text = key.reveal().to_owned().into_bytes();
             text[8 + at] = DIGITS[digit];
             let text = String::from_utf8(text).unwrap();

@@ -142,6 +142,23 @@ impl Pool {
         self.paces.entry(model.to_owned()).or_default().add(work.max(1) as f64, took.0 as f64 / 1000.0);
     }
 
+    /// The same without the queue: what was measured, to be kept while the pool itself is not.
+    #[must_use]
+    pub fn paces_only(&self) -> Self {
+        Self { paces: self.paces.clone(), ..Self::default() }
+    }
+
+    /// Takes over what another pool has measured.
+    pub fn learn_from(&mut self, other: &Self) {
+        self.paces.clone_from(&other.paces);
+    }
+
+    /// Seconds of everything that waits, one after another.
+    pub fn queue_seconds(&self) -> f64 {
+        let waiting = self.accounts.values().flat_map(|account| &account.jobs);
+        waiting.map(|waiting| self.seconds(&waiting.model, waiting.work)).sum()
+    }
+
     /// Seconds that a job would take on a free node.
     pub fn seconds(&self, model: &str, work: u64) -> f64 {
         let work = work.max(1) as f64;

@@ -31,6 +31,17 @@ impl Family {
         }
     }
 
+    /// The word for it on the wire.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::StableDiffusion1 => "sd15",
+            Self::StableDiffusion2 => "sd21",
+            Self::StableDiffusionXl => "sdxl",
+            Self::DarkroomDemo => "demo",
+            Self::Unknown => "other",
+        }
+    }
+
     /// The family of a denoiser with this conditioning.
     pub fn of(conditioning: Conditioning, card: Option<&ModelCard>) -> Self {
         let Conditioning { width, has_sizes } = conditioning;

@@ -1,4 +1,4 @@
-//! `darkroom`: Stable Diffusion on the command line, and where the server will live.
+//! `darkroom`: Stable Diffusion on the command line, and a node of the service.
 //!
 //! One file for each command. What a user may set is parsed into the types of the crate `spec` at once, so that a command
 //! sees no invalid value; every failure is one sentence on standard error and exit code 1, and Ctrl-C is exit code 130.
@@ -17,6 +17,7 @@ mod model;
 mod output;
 mod parse;
 mod progress;
+mod serve;
 mod train;
 
 use anyhow::Result;
@@ -40,6 +41,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Store a model in another container and kind
     Convert(convert::Convert),
+    /// Work for an edge: ask it for jobs and hand in their pictures
+    Serve(Box<serve::Serve>),
     /// Train a model
     #[command(subcommand)]
     Train(train::Train),
@@ -75,6 +78,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Generate(generate) => generate.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Convert(convert) => convert.run(),
+        Command::Serve(serve) => serve.run(),
         Command::Train(train) => train.run(),
         Command::DemoScore(score) => score.run(),
         Command::Judge(judge) => judge.run(),

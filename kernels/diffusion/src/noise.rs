@@ -173,6 +173,11 @@ impl Noise {
         Self { generators }
     }
 
+    /// The noise of several runs that are computed as one: every picture keeps the generator it has alone.
+    pub fn join(parts: impl IntoIterator<Item = Self>) -> Self {
+        Self { generators: parts.into_iter().flat_map(|part| part.generators).collect() }
+    }
+
     /// Unit noise for the whole batch.
     ///
     /// # Shapes
@@ -215,6 +220,19 @@ mod tests {
         let found = Philox::new(0).normal(12);
         for (found, expected) in found.iter().zip(expected) {
             assert!((f64::from(*found) - expected).abs() < 1e-6, "{found} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn joined_runs_draw_what_each_draws_alone() {
+        let device = Device::flex();
+        let alone = || NoiseKind::ALL.iter().map(|kind| Noise::new(*kind, Seed(3), 2));
+        let mut joined = Noise::join(alone());
+        let mut parts: Vec<Noise> = alone().collect();
+        for _ in 0..2 {
+            let drawn = joined.draw([4, 4, 4], &device);
+            let separate = parts.iter_mut().map(|part| part.draw([4, 4, 4], &device)).collect();
+            drawn.into_data().assert_eq(&Tensor::cat(separate, 0).into_data(), true);
         }
     }
 

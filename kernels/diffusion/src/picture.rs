@@ -47,6 +47,17 @@ impl Picture {
         Tensor::from_data(TensorData::new(values, [1, 3, height, width]), device)
     }
 
+    /// The picture as a mask for [`crate::pipeline::InitImage`]: 1 where red is at least half, since masks are grey.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[1, 1, height, width]`, 0 or 1
+    pub fn to_mask(&self, device: &Device) -> Tensor<4> {
+        let (width, height) = (self.width as usize, self.height as usize);
+        let values: Vec<f32> = self.rgb.iter().step_by(3).map(|&byte| f32::from(u8::from(byte >= 128))).collect();
+        Tensor::from_data(TensorData::new(values, [1, 1, height, width]), device)
+    }
+
     /// Drops the fourth byte of every pixel.
     pub fn from_rgba(rgba: &[u8], width: u32, height: u32) -> Self {
         Self { width, height, rgb: rgba.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect() }

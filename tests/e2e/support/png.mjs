@@ -1,6 +1,6 @@
 // PNG files as the engine writes them: eight bits a channel, not interlaced.
 
-import { inflateSync } from 'node:zlib';
+import { deflateSync, inflateSync } from 'node:zlib';
 
 const SIGNATURE = '89504e470d0a1a0a';
 const CHANNELS = { 0: 1, 2: 3, 4: 2, 6: 4 };
@@ -83,4 +83,38 @@ function toRgb(rows, pixels, channels) {
     }
   }
   return rgb;
+}
+
+/** A file of one colour, perhaps with the text that pictures have about how they were made. */
+export function solidPng(width, height, colour, parameters) {
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header.set([8, 2], 8);
+  const row = Buffer.concat([Buffer.from([0]), ...Array(width).fill(Buffer.from(colour))]);
+  const chunks = [
+    chunk('IHDR', header),
+    ...(parameters ? [chunk('tEXt', Buffer.from(`parameters\0${parameters}`, 'latin1'))] : []),
+    chunk('IDAT', deflateSync(Buffer.concat(Array(height).fill(row)))),
+    chunk('IEND', Buffer.alloc(0)),
+  ];
+  return Buffer.concat([Buffer.from(SIGNATURE, 'hex'), ...chunks]);
+}
+
+function chunk(kind, body) {
+  const named = Buffer.concat([Buffer.from(kind, 'latin1'), body]);
+  const ends = Buffer.alloc(8);
+  ends.writeUInt32BE(body.length, 0);
+  ends.writeUInt32BE(crc32(named), 4);
+  return Buffer.concat([ends.subarray(0, 4), named, ends.subarray(4)]);
+}
+
+/** The checksum of PNG, by its definition. */
+function crc32(bytes) {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+  }
+  return (crc ^ 0xffffffff) >>> 0;
 }

@@ -164,7 +164,7 @@ impl Bench<'_> {
         let (latents, init) = if self.recorded.contains_key("image_in") {
             let pixels = recorded("image_in")? * 2.0 - 1.0;
             let noise = Some([recorded("posterior_noise")?, recorded("noise")?]);
-            (None, Some(InitImage { pixels, strength: run.strength, noise }))
+            (None, Some(InitImage { pixels, strength: run.strength, noise, mask: None }))
         } else {
             (Some(recorded("latents")?), None)
         };

@@ -1,14 +1,18 @@
 //! The service's answers, word for word.
 //!
 //! The older ones go out with status 200 whatever happened: their clients raise on anything else and lose the body. `message`
-//! and `messege` both stand in every answer that has either, since half of the clients read the one and half the other.
+//! and `messege` both stand in every answer that has either, since half of the clients read the one and half the other; only the
+//! newer families, whose clients never saw the misspelt one, have `message` alone where an answer knows its family. Answers are
+//! values; [`to_string`](super::to_string) writes them in the service's order.
 
-use super::Family;
+use super::{Family, enhance::is_enhanced, scheduler};
 use crate::{
+    body::BodyError,
     fields::{FieldError, FieldProblem},
-    request::{Censor, ImageRequest, Task},
+    request::{Censor, ImageRequest, ImageSource, Task},
 };
 use serde_json::{Map, Value, json};
+use spec::GenerateSpec;
 
 const FASTER: &str =
     "Get 20x faster image generation using enterprise plan. Click here : https://modelslab.com/enterprise";
@@ -19,6 +23,14 @@ fn said(status: &str, message: impl Into<Value>) -> Map<String, Value> {
     body.insert("status".to_owned(), status.into());
     body.insert("message".to_owned(), message.clone());
     body.insert("messege".to_owned(), message);
+    body
+}
+
+fn said_by(family: Family, status: &str, message: impl Into<Value>) -> Map<String, Value> {
+    let mut body = said(status, message);
+    if !family.says_messege() {
+        body.remove("messege");
+    }
     body
 }
 
@@ -34,10 +46,16 @@ pub fn rate_limited() -> Value {
     with(said("error", "Rate limit exceeded"), [("tips", tips.into())])
 }
 
+const KEY_TIP: &str = "1. Make sure you are passing Content-Type: application/json in header. 2. Make sure you are doing POST request with valid JSON. 3. Make sure your JSON does not have error, use jsonlint to validate json array. 4. Make sure you have valid API key.";
+
 /// The key is not one, or not any more.
 pub fn invalid_key() -> Value {
-    let tip = "1. Make sure you are passing Content-Type: application/json in header. 2. Make sure you are doing POST request with valid JSON. 3. Make sure your JSON does not have error, use jsonlint to validate json array. 4. Make sure you have valid API key.";
-    with(said("error", "Invalid Api Key"), [("tip", tip.into())])
+    with(said("error", "Invalid Api Key"), [("tip", KEY_TIP.into())])
+}
+
+/// The body could not be read, and so had no key either.
+pub fn unreadable_body(error: &BodyError) -> Value {
+    with(said("error", error.to_string()), [("tip", KEY_TIP.into())])
 }
 
 /// The job was given up.
@@ -55,15 +73,24 @@ pub fn quota(upgrade: &str) -> Value {
     said("error", format!("Your monthly limit exceeded, upgrade subscription now on {upgrade}")).into()
 }
 
+/// A call or a part that is not built, by its name.
+pub fn unavailable(what: &str) -> Value {
+    error(&format!("This server does not have {what}. Nothing was made and nothing was charged."))
+}
+
 /// Any other refusal.
 pub fn error(message: &str) -> Value {
     said("error", message).into()
 }
 
-/// Fields that cannot be used: an object of lists by field, and for the realtime family the first sentence alone.
+/// Fields that cannot be used: an object of lists by field, and for the realtime family the first sentence alone. A model that is
+/// not named, or by no name that a model can have, is one that is not found.
 pub fn validation(family: Family, errors: &[FieldError]) -> Value {
+    if !errors.is_empty() && errors.iter().all(|error| error.name == "model_id") {
+        return model_not_found();
+    }
     if family == Family::Realtime {
-        return said("error", errors.first().map(sentence).unwrap_or_default()).into();
+        return said_by(family, "error", errors.first().map(sentence).unwrap_or_default()).into();
     }
     let mut fields = Map::new();
     for error in errors {
@@ -96,6 +123,8 @@ fn sentence(error: &FieldError) -> String {
 /// What an answer says of a job.
 #[derive(Debug, Clone, Copy)]
 pub struct JobView<'a> {
+    /// How it was asked for.
+    pub family: Family,
     /// Its number in its account.
     pub id: u64,
     /// Links to its pictures, those it has or will have; or the pictures as base64.
@@ -108,29 +137,50 @@ pub struct JobView<'a> {
     pub generation_time: f64,
     /// Whether the checker found something.
     pub nsfw: bool,
-    /// What really ran.
+    /// What really ran, as [`meta`] wrote it down.
     pub meta: &'a Value,
 }
 
+impl<'a> JobView<'a> {
+    /// A job of which nothing else is known yet.
+    pub const fn new(family: Family, id: u64, meta: &'a Value) -> Self {
+        Self { family, id, output: &[], fetch_result: "", eta: 0.0, generation_time: 0.0, nsfw: false, meta }
+    }
+
+    /// The echo, with what is known of the job only now in the families that say it there too.
+    fn echo(&self) -> Value {
+        let mut meta = self.meta.clone();
+        if matches!(self.family, Family::Community | Family::Enterprise)
+            && let Some(meta) = meta.as_object_mut()
+        {
+            meta.insert("id".to_owned(), self.id.to_string().into());
+            meta.insert("output".to_owned(), self.output.into());
+        }
+        meta
+    }
+}
+
+const IN_BACKGROUND: &str = "Your image is processing in background, you can get this image using fetch API";
+
 /// A job that was accepted and goes on.
 pub fn processing(job: JobView<'_>) -> Value {
-    let body = said("processing", "Try to fetch request after seconds estimated");
-    let tip = format!(
-        "Your image is processing in background, you can get this image using fetch API: here is link for fetch api : {}",
-        job.fetch_result
-    );
+    let is_editing = matches!(job.family, Family::Editing);
+    let mut body = said_by(job.family, "processing", "Try to fetch request after seconds estimated");
+    if !is_editing {
+        let tip = format!("{IN_BACKGROUND}: here is link for fetch api : {}", job.fetch_result);
+        body.insert("tip_1".to_owned(), tip.into());
+    }
     with(
         body,
         [
-            ("tip", FASTER.into()),
-            ("tip_1", tip.into()),
+            ("tip", if is_editing { IN_BACKGROUND } else { FASTER }.into()),
             ("eta", job.eta.into()),
             ("webhook_status", "".into()),
             ("fetch_result", job.fetch_result.into()),
             ("id", job.id.into()),
             ("output", json!([])),
             ("proxy_links", json!([])),
-            ("meta", job.meta.clone()),
+            ("meta", job.echo()),
             ("future_links", job.output.into()),
         ],
     )
@@ -145,7 +195,7 @@ pub fn processing_fetched() -> Value {
 pub fn success(job: JobView<'_>) -> Value {
     json!({
         "status": "success", "generationTime": job.generation_time, "id": job.id, "output": job.output, "proxy_links": job.output,
-        "nsfw_content_detected": job.nsfw, "webhook_status": "", "meta": job.meta, "tip": FASTER,
+        "nsfw_content_detected": job.nsfw, "webhook_status": "", "meta": job.echo(), "tip": FASTER,
     })
 }
 
@@ -165,62 +215,111 @@ pub fn super_resolution(family: Family, job: JobView<'_>) -> Value {
     body
 }
 
+/// What a webhook is told of a job that has its pictures.
+pub fn webhook_success(job: JobView<'_>, track_id: Option<&Value>) -> Value {
+    let mut body = success(job);
+    body["track_id"] = track_id.cloned().unwrap_or_default();
+    body
+}
+
+/// What a webhook is told of a job that was given up, or taken back; the reason for its owner.
+pub fn webhook_failed(id: u64, reason: &str, track_id: Option<&Value>) -> Value {
+    let body = said("failed", format!("Processing failed: {reason}"));
+    with(body, [("id", id.into()), ("output", "".into()), ("track_id", track_id.cloned().unwrap_or_default())])
+}
+
 const fn yes_no(flag: bool) -> &'static str {
     if flag { "yes" } else { "no" }
 }
 
 /// The echo of a request: what really ran, under the names that the family has for it.
 pub fn meta(family: Family, request: &ImageRequest, model: &str, file_prefix: &str) -> Value {
-    let (spec, init, mask) = match &request.task {
-        Task::Generate { spec } => (spec, false, false),
-        Task::Edit { spec, .. } => (spec, true, false),
-        Task::Inpaint { spec, .. } => (spec, true, true),
-        Task::Upscale { factor, .. } => return json!({ "scale": factor, "file_prefix": file_prefix }),
-    };
-    let mut meta = Map::new();
-    let mut put = |name: &str, value: Value| drop(meta.insert(name.to_owned(), value));
-    put("prompt", spec.prompt.as_str().into());
-    put("negative_prompt", spec.negative_prompt.as_str().into());
-    put("W", spec.size.width().into());
-    put("H", spec.size.height().into());
-    put("guidance_scale", spec.guidance.get().into());
-    put("steps", spec.steps.get().into());
-    put("n_samples", spec.batch.get().into());
-    put("seed", spec.seed.0.into());
-    put("outdir", "out".into());
-    put("file_prefix", file_prefix.into());
-    put("safetychecker", yes_no(request.censor.is_some()).into());
-    if family == Family::Single {
-        put("model", model.into());
-        put("revision", "fp16".into());
-        put("enable_attention_slicing", "true".into());
-        put("vae", Value::Null);
-    } else {
-        put("model_id", model.into());
-        put("scheduler", spec.scheduler.map_or(Value::Null, |kind| kind.as_str().into()));
-        put("safety_checker", yes_no(request.censor.is_some()).into());
-        put("safety_checker_type", censor_name(request.censor.unwrap_or_default()).into());
-        put("clip_skip", spec.clip_skip.get().into());
-        put("upscale", if request.upscale > 1 { request.upscale.to_string() } else { "no".to_owned() }.into());
-        put("base64", yes_no(request.delivery.base64).into());
-        put("temp", yes_no(request.delivery.temporary).into());
-        put("instant_response", yes_no(request.delivery.instant).into());
-        put("webhook", request.delivery.webhook.clone().into());
-        put("track_id", request.delivery.track_id.clone().unwrap_or_default());
-        for (name, value) in
-            [("full_url", "no"), ("tomesd", "no"), ("free_u", "no"), ("watermark", "no"), ("panorama", "no")]
-        {
-            put(name, value.into());
+    let (spec, image, mask) = match &request.task {
+        Task::Generate { spec } => (spec, None, None),
+        Task::Edit { spec, image } => (spec, Some(image), None),
+        Task::Inpaint { spec, image, mask } => (spec, Some(image), Some(mask)),
+        Task::Upscale { image, factor } => {
+            return json!({
+                "scale": factor, "face_enhance": "no", "init_image": echoed(image), "file_prefix": file_prefix, "outdir": "out",
+            });
         }
+    };
+    let mut meta = match family {
+        Family::Single | Family::General => single_meta(spec, request, model, file_prefix),
+        Family::Community | Family::Enterprise => community_meta(spec, request, model, file_prefix),
+        Family::Realtime | Family::Editing => realtime_meta(family, spec, request, file_prefix),
+    };
+    if let (Some(image), Value::Object(meta)) = (image, &mut meta) {
+        meta.insert("init_image".to_owned(), echoed(image).into());
+        meta.insert("strength".to_owned(), spec.init.map(|init| decimal(init.strength.get())).into());
     }
-    if init {
-        put("strength", spec.init.map(|init| init.strength.get()).into());
-        put("init_image", "".into());
+    if let (Some(mask), Value::Object(meta)) = (mask, &mut meta) {
+        meta.insert("mask_image".to_owned(), echoed(mask).into());
     }
-    if mask {
-        put("mask_image", "".into());
+    meta
+}
+
+fn single_meta(spec: &GenerateSpec, request: &ImageRequest, model: &str, file_prefix: &str) -> Value {
+    json!({
+        "H": spec.size.height(), "W": spec.size.width(), "enable_attention_slicing": "true", "file_prefix": file_prefix,
+        "guidance_scale": decimal(spec.guidance.get()), "model": model, "n_samples": spec.batch.get(),
+        "negative_prompt": spec.negative_prompt, "outdir": "out", "prompt": spec.prompt, "revision": "fp16",
+        "safetychecker": yes_no(request.censor.is_some()), "seed": spec.seed.0, "steps": spec.steps.get(), "vae": null,
+    })
+}
+
+fn community_meta(spec: &GenerateSpec, request: &ImageRequest, model: &str, file_prefix: &str) -> Value {
+    let (scheduler, karras) = spec.scheduler.map(scheduler::name).unzip();
+    let mut meta = json!({
+        "prompt": spec.prompt, "model_id": model, "negative_prompt": spec.negative_prompt, "scheduler": scheduler,
+        "safety_checker": yes_no(request.censor.is_some()), "safetychecker": yes_no(request.censor.is_some()),
+        "W": spec.size.width(), "H": spec.size.height(), "guidance_scale": decimal(spec.guidance.get()), "seed": spec.seed.0,
+        "steps": spec.steps.get(), "n_samples": spec.batch.get(),
+        "instant_response": yes_no(request.delivery.instant), "use_karras_sigmas": karras.map(yes_no),
+        "safety_checker_type": censor_name(request.censor.unwrap_or_default()),
+        "clip_skip": spec.clip_skip.get(), "temp": yes_no(request.delivery.temporary),
+        "upscale": if request.upscale > 1 { request.upscale.to_string() } else { "no".to_owned() },
+        "base64": yes_no(request.delivery.base64), "webhook": request.delivery.webhook, "track_id": request.delivery.track_id,
+        "id": null, "file_prefix": format!("{file_prefix}.png"), "is_sdxl": false, "output": [], "outdir": "out",
+    });
+    // What this server does not do, as the service says that it was not done.
+    for name in ["full_url", "tomesd", "free_u", "panorama", "self_attention", "algorithm_type", "watermark"] {
+        meta[name] = "no".into();
     }
-    meta.into()
+    for name in ["ip_adapter_id", "ip_adapter_image", "vae", "lora"] {
+        meta[name] = Value::Null;
+    }
+    (meta["ip_adapter_scale"], meta["lora_strength"]) = (0.6.into(), 1.into());
+    meta
+}
+
+fn realtime_meta(family: Family, spec: &GenerateSpec, request: &ImageRequest, file_prefix: &str) -> Value {
+    let kind = request.censor.unwrap_or(if family == Family::Realtime { Censor::Black } else { Censor::default() });
+    let mut meta = json!({
+        "base64": yes_no(request.delivery.base64), "enhance_prompt": yes_no(is_enhanced(&spec.prompt)), "enhance_style": null,
+        "file_prefix": file_prefix, "guidance_scale": decimal(spec.guidance.get()), "height": spec.size.height(),
+        "instant_response": yes_no(request.delivery.instant), "n_samples": spec.batch.get(),
+        "negative_prompt": spec.negative_prompt, "outdir": "out", "prompt": spec.prompt,
+        "safety_checker": yes_no(request.censor.is_some()), "safety_checker_type": censor_name(kind), "seed": spec.seed.0,
+        "temp": yes_no(request.delivery.temporary), "width": spec.size.width(),
+    });
+    if family == Family::Editing {
+        meta["num_inference_steps"] = spec.steps.get().into();
+    }
+    meta
+}
+
+/// The address of a picture; one that was sent along is not sent back.
+fn echoed(image: &ImageSource) -> &str {
+    match image {
+        ImageSource::Url(url) => url,
+        ImageSource::Base64(_) | ImageSource::Upload(_) => "",
+    }
+}
+
+/// A number as people write it, and not the nearest one of twice the precision.
+fn decimal(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or_else(|_| number.into())
 }
 
 const fn censor_name(censor: Censor) -> &'static str {

@@ -11,3 +11,8 @@ pub fn enhanced(prompt: &str, negative_prompt: &str) -> (String, String) {
     let negative = if negative_prompt.trim().is_empty() { NEGATIVE_PROMPT } else { negative_prompt };
     (format!("{prompt}{PROMPT}"), negative.to_owned())
 }
+
+/// Whether a prompt that ran is an enhanced one.
+pub fn is_enhanced(prompt: &str) -> bool {
+    prompt.ends_with(PROMPT)
+}

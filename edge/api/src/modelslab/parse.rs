@@ -11,10 +11,15 @@ use spec::{
     SchedulerKind, Seed, Steps, Strength,
 };
 
-/// Fields that ask for a part of the model that is not built, with what says that it is not wanted.
-const UNAVAILABLE: [&str; 13] = [
+/// Fields that ask for a part of the model that is not built, or for words that are not ours to add.
+///
+/// What only makes a picture faster is taken and has no effect: `tomesd` merges tokens to save time, and `use_karras_sigmas` counts
+/// where a scheduler is named. So do companions of these fields, which say nothing alone (`lora_strength`, `ip_adapter_scale`,
+/// `controlnet_conditioning_scale`, `auto_hint`, `guess_mode`), and fields of other services (`watermark`, `full_url`).
+const UNAVAILABLE: [&str; 20] = [
     "controlnet_model",
     "controlnet_type",
+    "control_image",
     "lora_model",
     "lora",
     "embeddings_model",
@@ -23,14 +28,48 @@ const UNAVAILABLE: [&str; 13] = [
     "ip_adapter_image",
     "vae",
     "init_image_2",
+    "face_image",
     "panorama",
     "self_attention",
     "highres_fix",
+    "multi_lingual",
+    "free_u",
+    "enhance_style",
+    "as_video",
+    "specific_object",
 ];
 
 /// Steps beyond are cut, not refused, as the service does.
-const MOST_STEPS: u32 = 50;
+const MOST_STEPS: u32 = 51;
 const SIDES: (u32, u32) = (64, 1024);
+
+/// What a family takes where a client says nothing.
+struct Defaults {
+    guidance: f64,
+    steps: u32,
+    is_enhanced: bool,
+    is_checked: bool,
+    censor: Censor,
+}
+
+impl Defaults {
+    const fn of(family: Family) -> Self {
+        let older = Self {
+            guidance: 7.5,
+            steps: 20,
+            is_enhanced: true,
+            is_checked: true,
+            censor: Censor::SensitiveContentText,
+        };
+        match family {
+            Family::Realtime => {
+                Self { guidance: 1.0, is_enhanced: false, is_checked: false, censor: Censor::Black, ..older }
+            }
+            Family::Editing => Self { guidance: 5.0, steps: 30, is_enhanced: false, is_checked: false, ..older },
+            Family::Single | Family::Community | Family::Enterprise | Family::General => older,
+        }
+    }
+}
 
 /// Reads a request for pictures. `seed` is drawn by the caller, for clients that leave it to us.
 ///
@@ -49,15 +88,32 @@ pub fn image_request(
         Operation::ImageToImage => Task::Edit { spec, image: image(&mut reader, INIT_IMAGE) },
         Operation::Inpaint => {
             let image = image(&mut reader, INIT_IMAGE);
-            Task::Inpaint { spec, image, mask: self::image(&mut reader, &["mask_image"]) }
+            Task::Inpaint { spec, image, mask: self::image(&mut reader, MASK_IMAGE) }
         }
     };
-    let model = if family == Family::Community { model(&mut reader) } else { None };
+    let model = model(&mut reader, family);
     let upscale = upscale(&mut reader);
     refuse_unavailable(&mut reader);
-    let request = ImageRequest { task, model, censor: censor(&mut reader), upscale, delivery: delivery(&mut reader) };
+    let censor = censor(&mut reader, family);
+    let request = ImageRequest { task, model, censor, upscale, delivery: delivery(&mut reader) };
     reader.finish().map(|()| request)
 }
+
+/// Whether a client said how large its pictures shall be; a caller that knows the model's own size takes that otherwise.
+pub fn has_size(fields: &Fields) -> bool {
+    let mut reader = Reader::new(fields);
+    reader.raw(&["width"]).is_some() || reader.raw(&["height"]).is_some()
+}
+
+/// Models of the service that enlarge pictures; every one of them means the pool's own.
+const UPSCALERS: [&str; 6] = [
+    "RealESRGAN_x4plus",
+    "RealESRNet_x4plus",
+    "RealESRGAN_x4plus_anime_6B",
+    "RealESRGAN_x2plus",
+    "realesr-general-x4v3",
+    "ultra_resolution",
+];
 
 /// Reads a request to enlarge a picture.
 ///
@@ -70,39 +126,47 @@ pub fn super_resolution(fields: &Fields) -> Result<ImageRequest, Vec<FieldError>
     if reader.flag(&["face_enhance"]) == Some(true) {
         reader.refuse("face_enhance", FieldProblem::Unavailable);
     }
+    if reader.text(&["model_id"]).is_some_and(|name| !UPSCALERS.contains(&name.trim())) {
+        reader.refuse("model_id", FieldProblem::Unknown(UPSCALERS.join(", ")));
+    }
     let delivery = delivery(&mut reader);
     let request =
         ImageRequest { task: Task::Upscale { image, factor }, model: None, censor: None, upscale: 1, delivery };
     reader.finish().map(|()| request)
 }
 
-const INIT_IMAGE: &[&str] = &["init_image", "image", "image_url"];
+const INIT_IMAGE: &[&str] = &["init_image", "image", "image_url", "url"];
+const MASK_IMAGE: &[&str] = &["mask_image", "mask"];
 
 fn image(reader: &mut Reader<'_>, names: &[&str]) -> ImageSource {
-    ImageSource::read(&reader.required_text(names))
+    // A list of one is what clients of newer pages send.
+    let first = reader.raw(names).and_then(|(_, value)| match value.as_array()?.as_slice() {
+        [only] => only.as_str(),
+        _ => None,
+    });
+    ImageSource::read(&first.map_or_else(|| reader.required_text(names), str::to_owned))
 }
 
 fn generate_spec(reader: &mut Reader<'_>, family: Family, operation: Operation, seed: u32) -> GenerateSpec {
     let prompt = reader.required_text(&["prompt"]);
     let negative_prompt = reader.text(&["negative_prompt"]).unwrap_or_default();
-    let is_enhanced = matches!(family, Family::Single | Family::Community | Family::Enterprise);
-    let (prompt, negative_prompt) = if reader.flag(&["enhance_prompt"]).unwrap_or(is_enhanced) {
+    let defaults = Defaults::of(family);
+    let (prompt, negative_prompt) = if reader.flag(&["enhance_prompt"]).unwrap_or(defaults.is_enhanced) {
         enhanced(&prompt, &negative_prompt)
     } else {
         (prompt, negative_prompt)
     };
-    let guidance = if family == Family::Realtime { 1.0 } else { 7.5 };
     let has_image = operation != Operation::TextToImage;
     let strength = reader.number_in(&["strength", "prompt_strength"], 0.0, 1.0).unwrap_or(0.7);
-    let steps = reader.whole_in(&["num_inference_steps", "steps"], 1, u32::MAX).unwrap_or(20).min(MOST_STEPS);
-    let guidance = reader.number_in(&["guidance_scale", "guidance"], 0.0, 20.0).unwrap_or(guidance);
+    let steps = reader.whole_in(&["num_inference_steps", "steps"], 1, u32::MAX).unwrap_or(defaults.steps);
+    let guidance = reader.number_in(&["guidance_scale", "guidance"], 0.0, 20.0).unwrap_or(defaults.guidance);
     let clip_skip = reader.whole_in(&["clip_skip", "clipskip"], 1, 8).unwrap_or(1);
     let samples = reader.whole_in(&["samples"], 1, 4).unwrap_or(1);
     GenerateSpec {
         prompt,
         negative_prompt,
         // Within the ranges of the types, as the bounds above say.
-        steps: Steps::new(steps).unwrap_or_default(),
+        steps: Steps::new(steps.min(MOST_STEPS)).unwrap_or_default(),
         guidance: Guidance::new(guidance as f32).unwrap_or_default(),
         guidance_rescale: GuidanceRescale::default(),
         scheduler: scheduler(reader),
@@ -146,8 +210,13 @@ fn scheduler(reader: &mut Reader<'_>) -> Option<SchedulerKind> {
     }
 }
 
-fn model(reader: &mut Reader<'_>) -> Option<ModelId> {
-    let name = reader.required_text(&["model_id"]);
+/// The families with many models must be told which; the others have one, and pass over a name as over any unknown field.
+fn model(reader: &mut Reader<'_>, family: Family) -> Option<ModelId> {
+    let name = match family {
+        Family::Community => reader.required_text(&["model_id"]),
+        Family::Enterprise => reader.text(&["model_id"])?,
+        _ => return None,
+    };
     let model = ModelId::new(name.trim()).ok();
     if model.is_none() && !name.is_empty() {
         reader.refuse("model_id", FieldProblem::Unknown("the models of model_list".to_owned()));
@@ -164,17 +233,19 @@ fn upscale(reader: &mut Reader<'_>) -> u32 {
     }
 }
 
-fn censor(reader: &mut Reader<'_>) -> Option<Censor> {
-    let wanted = reader.flag(&["safety_checker", "safetychecker"]).unwrap_or(true);
+fn censor(reader: &mut Reader<'_>, family: Family) -> Option<Censor> {
+    let defaults = Defaults::of(family);
+    let wanted = reader.flag(&["safety_checker", "safetychecker"]).unwrap_or(defaults.is_checked);
     let kind = match reader.text(&["safety_checker_type"]).as_deref().map(str::trim) {
-        None | Some("sensitive_content_text") => Censor::SensitiveContentText,
+        None => defaults.censor,
+        Some("sensitive_content_text") => Censor::SensitiveContentText,
         Some("blur") => Censor::Blur,
         Some("pixelate") => Censor::Pixelate,
         Some("black") => Censor::Black,
         Some(_) => {
             let allowed = "blur, sensitive_content_text, pixelate, black".to_owned();
             reader.refuse("safety_checker_type", FieldProblem::Unknown(allowed));
-            Censor::default()
+            defaults.censor
         }
     };
     wanted.then_some(kind)
@@ -199,8 +270,9 @@ fn refuse_unavailable(reader: &mut Reader<'_>) {
             reader.refuse(name, FieldProblem::Unavailable);
         }
     }
-    // Only one algorithm of the multistep solver is built; the other's name has three plus signs there.
-    if reader.text(&["algorithm_type"]).is_some_and(|text| text.contains("dpmsolver+++")) {
+    // Only one algorithm of the multistep solver is built; the service's name for another has three plus signs.
+    let algorithm = reader.text(&["algorithm_type"]).map(|text| text.trim().to_ascii_lowercase());
+    if algorithm.is_some_and(|text| !["no", "none", "null", "false", "dpmsolver++"].contains(&text.as_str())) {
         reader.refuse("algorithm_type", FieldProblem::Unavailable);
     }
 }

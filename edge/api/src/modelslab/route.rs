@@ -4,7 +4,7 @@
 //! not where it stands. Only the family of a prefix is kept, since it decides defaults and the shape of answers.
 
 /// The prefixes that answer alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Family {
     /// `v3`: one model, no `model_id`.
     Single,
@@ -12,7 +12,7 @@ pub enum Family {
     Community,
     /// `v6/realtime`.
     Realtime,
-    /// `v6/image_editing` and what became of it.
+    /// `v6/image_editing`.
     Editing,
     /// `v1/enterprise`.
     Enterprise,
@@ -21,9 +21,9 @@ pub enum Family {
 }
 
 impl Family {
-    /// Whether its older answers spell `message` as `messege`.
+    /// Whether its answers spell `message` as `messege`.
     pub const fn says_messege(self) -> bool {
-        matches!(self, Self::Single | Self::Community | Self::General)
+        matches!(self, Self::Single | Self::Community | Self::Enterprise | Self::General)
     }
 }
 
@@ -73,6 +73,14 @@ pub enum Call {
     WalletBalance,
     /// The plan and what is left of it.
     SubscribedProducts,
+    /// Jobs of the account that wait or run.
+    RequestCount,
+    /// The account's latest jobs with their pictures.
+    AssetsGenerated,
+    /// Forgets what is cached for the account, which is nothing here.
+    ClearCache,
+    /// Takes back every job of the account that waits.
+    ClearQueue,
     /// A call whose model part is not built.
     Unavailable(&'static str),
 }
@@ -88,30 +96,49 @@ pub struct Route {
 
 /// What a path means; `None` when nothing is there. The path is the one that was asked for, without query.
 pub fn route(path: &str) -> Option<Route> {
-    let path = path.strip_prefix("/api/")?;
-    let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let version = parts.first().copied()?;
-    let is_version =
-        version.len() > 1 && version.starts_with('v') && version.bytes().skip(1).all(|byte| byte.is_ascii_digit());
-    if !is_version {
-        return match parts.as_slice() {
-            ["wallet_balance"] => Some(Route { family: Family::General, call: Call::WalletBalance }),
-            ["subscribed_products"] => Some(Route { family: Family::General, call: Call::SubscribedProducts }),
-            _ => None,
+    let mut parts = parts(path)?;
+    if !is_version(parts.first()?) {
+        let call = match parts.as_slice() {
+            ["wallet_balance"] => Call::WalletBalance,
+            ["subscribed_products"] => Call::SubscribedProducts,
+            ["check_nsfw_cp"] => Call::Unavailable("the check of prompts"),
+            _ => return None,
         };
+        return Some(Route { family: Family::General, call });
     }
     parts.remove(0);
-    let (family, rest) = family(version, &parts);
+    let (family, rest) = family(&parts);
     call(family, rest).map(|call| Route { family, call })
 }
 
-fn family<'p>(version: &str, parts: &'p [&'p str]) -> (Family, &'p [&'p str]) {
+/// Where a job is fetched that was asked for at a path, below the server's address: under the same prefix, so that a client that
+/// was told one prefix stays there.
+pub fn fetch_path(path: &str, id: u64) -> String {
+    let mut parts = parts(path).unwrap_or_default();
+    if parts.len() < 2 || !is_version(parts[0]) {
+        parts = vec!["v3", ""];
+    }
+    // `v3/dreambooth` is a prefix and a call at once.
+    if parts.last().is_some_and(|last| *last != "dreambooth") {
+        parts.pop();
+    }
+    format!("/api/{}/fetch/{id}", parts.join("/"))
+}
+
+fn parts(path: &str) -> Option<Vec<&str>> {
+    Some(path.strip_prefix("/api/")?.split('/').filter(|part| !part.is_empty()).collect())
+}
+
+fn is_version(part: &str) -> bool {
+    part.strip_prefix('v').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn family<'p>(parts: &'p [&'p str]) -> (Family, &'p [&'p str]) {
     match parts {
         ["enterprise", rest @ ..] => (Family::Enterprise, enterprise_family(rest)),
         ["dreambooth" | "images", rest @ ..] => (Family::Community, rest),
         ["realtime", rest @ ..] => (Family::Realtime, rest),
         ["image_editing", rest @ ..] => (Family::Editing, rest),
-        rest if version == "v5" => (Family::Editing, rest),
         rest => (Family::Single, rest),
     }
 }
@@ -119,7 +146,11 @@ fn family<'p>(version: &str, parts: &'p [&'p str]) -> (Family, &'p [&'p str]) {
 /// Enterprise servers repeat their family's name before the call.
 fn enterprise_family<'p>(parts: &'p [&'p str]) -> &'p [&'p str] {
     match parts {
-        ["images" | "txt2img" | "realtime" | "image_editing", rest @ ..] if !rest.is_empty() => rest,
+        ["images" | "txt2img" | "realtime" | "image_editing" | "super_resolution" | "flux", rest @ ..]
+            if !rest.is_empty() =>
+        {
+            rest
+        }
         rest => rest,
     }
 }
@@ -129,11 +160,12 @@ fn call(family: Family, parts: &[&str]) -> Option<Call> {
         // `v3/dreambooth` and `v4/dreambooth` themselves make pictures.
         [] if family == Family::Community => Call::Generate(Operation::TextToImage),
         ["text2img" | "txt2img" | "text_to_image"] => Call::Generate(Operation::TextToImage),
-        ["img2img"] => Call::Generate(Operation::ImageToImage),
+        ["img2img" | "image_to_image"] => Call::Generate(Operation::ImageToImage),
         ["inpaint"] => Call::Generate(Operation::Inpaint),
         ["super_resolution" | "super-resolution"] => Call::SuperResolution,
-        ["fetch"] => Call::Fetch(None),
-        ["fetch", id] => Call::Fetch(Some((*id).to_owned())),
+        // Clients try one prefix after another, also those of families that are not here.
+        ["fetch"] | [_, "fetch"] => Call::Fetch(None),
+        ["fetch", id] | [_, "fetch", id] => Call::Fetch(Some((*id).to_owned())),
         ["system_load"] => Call::SystemLoad,
         ["system_details"] => Call::SystemDetails,
         ["model_list"] => Call::ModelList,
@@ -145,13 +177,26 @@ fn call(family: Family, parts: &[&str]) -> Option<Call> {
         ["base64_crop"] => Call::Base64Crop,
         ["delete_image"] => Call::DeleteImage,
         ["nsfw_image_check"] => Call::NsfwImageCheck,
-        [name] => Call::Unavailable(UNAVAILABLE.iter().find(|(known, _)| known == name)?.1),
-        _ => return None,
+        ["wallet_balance"] => Call::WalletBalance,
+        ["subscribed_products"] => Call::SubscribedProducts,
+        ["processing", "request_count"] => Call::RequestCount,
+        ["assets_generated"] => Call::AssetsGenerated,
+        ["clear_cache"] => Call::ClearCache,
+        ["clear_queue"] => Call::ClearQueue,
+        [name, ..] => Call::Unavailable(unavailable(name, parts.len())?),
+        [] => return None,
     })
 }
 
-/// Calls of the service whose model part is not built, and what they would do.
-const UNAVAILABLE: [(&str, &str); 17] = [
+/// What a call of the service would do whose part is not built; `parts` is the length of the path that the name begins.
+fn unavailable(name: &str, parts: usize) -> Option<&'static str> {
+    let known = |table: &[(&str, &'static str)]| table.iter().find(|(known, _)| *known == name).map(|(_, what)| *what);
+    let prefix = || known(&UNAVAILABLE_PREFIXES);
+    if parts == 1 { known(&UNAVAILABLE).or_else(prefix) } else { prefix() }
+}
+
+/// Calls of the service that are not built, and what they would do.
+const UNAVAILABLE: [(&str, &str); 40] = [
     ("controlnet", "ControlNet"),
     ("outpaint", "outpainting"),
     ("removebg_mask", "background removal"),
@@ -159,16 +204,64 @@ const UNAVAILABLE: [(&str, &str); 17] = [
     ("mask_creator", "mask creation"),
     ("face_gen", "face generation"),
     ("head_shot", "head shots"),
+    ("flux_headshot", "head shots by Flux"),
     ("fashion", "fashion try-on"),
     ("img_mixer", "image mixing"),
     ("caption", "captions"),
+    ("img_to_text", "captions"),
     ("qwen_edit", "Qwen editing"),
-    ("interior", "interior design"),
     ("pix2pix", "image-guided editing"),
     ("depth2img", "depth to image"),
     ("relighting", "relighting"),
+    ("blip_diffusion", "BLIP diffusion"),
+    ("magic_mix", "mixing of a picture and a prompt"),
+    ("mixture_canvas", "a canvas of several prompts"),
+    ("multiview", "several views of one thing"),
+    ("ground_segment", "segmentation"),
+    ("inf_edit", "editing without inversion"),
     ("txt_to_3d", "text to 3D"),
     ("img_to_3d", "image to 3D"),
+    ("text2video", "video"),
+    ("fine_tune", "training"),
+    ("fine_tune_v2", "training"),
+    ("lora_fine_tune", "training"),
+    ("finetune_list", "training"),
+    ("load_model", "loading models of one's own"),
+    ("load_model_v2", "loading models of one's own"),
+    ("load_vae", "loading autoencoders of one's own"),
+    ("sync_models", "loading models of one's own"),
+    ("delete_model", "deleting models"),
+    ("buy_model", "buying models"),
+    ("buy_subscription", "buying a subscription"),
+    ("cancel_subscription", "cancelling a subscription"),
+    ("restart_server", "restarting the server"),
+    ("update_server", "updating the server"),
+    ("update", "updating the server"),
+];
+
+/// Families of calls that are not built, whatever follows.
+const UNAVAILABLE_PREFIXES: [(&str, &str); 21] = [
+    ("video", "video"),
+    ("ultra_video", "video"),
+    ("image_to_video_ultra", "video"),
+    ("voice", "voice"),
+    ("voice_and_audio", "voice"),
+    ("voice_cloning", "voice"),
+    ("text_to_speech", "voice"),
+    ("speech_to_text", "voice"),
+    ("3d", "3D"),
+    ("interior", "interior design"),
+    ("deepfake", "face swapping"),
+    ("faceswap", "face swapping"),
+    ("chat_llm", "chat"),
+    ("llm", "chat"),
+    ("uncensored_chat", "chat"),
+    ("deepseek_chat", "chat"),
+    ("fine_tune_status", "training"),
+    ("cancle_training", "training"),
+    ("cancel_training", "training"),
+    ("finetune", "training"),
+    ("sandbox", "training"),
 ];
 
 #[cfg(test)]
@@ -197,7 +290,19 @@ mod tests {
             ("/api/v6/realtime/text2img", Realtime, Generate(TextToImage)),
             ("/api/v6/image_editing/super_resolution", Editing, SuperResolution),
             ("/api/v1/image_editing/super_resolution", Editing, SuperResolution),
-            ("/api/v5/super_resolution", Editing, SuperResolution),
+            ("/api/v5/super_resolution", Single, SuperResolution),
+            ("/api/v6/processing/request_count", Single, RequestCount),
+            ("/api/v6/assets_generated", Single, AssetsGenerated),
+            ("/api/v5/clear_cache", Single, ClearCache),
+            ("/api/v1/enterprise/clear_queue", Enterprise, ClearQueue),
+            ("/api/v1/enterprise/images/update", Enterprise, Unavailable("updating the server")),
+            ("/api/v1/enterprise/super_resolution", Enterprise, SuperResolution),
+            ("/api/v1/enterprise/upload_image", Enterprise, Base64ToUrl),
+            ("/api/v6/video/text2video", Single, Unavailable("video")),
+            ("/api/v6/deepfake/single_face_swap", Single, Unavailable("face swapping")),
+            ("/api/v3/fine_tune_status/F5jvdzGnYi", Single, Unavailable("training")),
+            ("/api/v5/interior", Single, Unavailable("interior design")),
+            ("/api/check_nsfw_cp", General, Unavailable("the check of prompts")),
             ("/api/v3/super_resolution", Single, SuperResolution),
             ("/api/v6/base64_to_url", Single, Base64ToUrl),
             ("/api/v3/base64_crop", Single, Base64Crop),
@@ -210,7 +315,7 @@ mod tests {
             ("/api/v1/enterprise/txt2img/img2img", Enterprise, Generate(ImageToImage)),
             ("/api/v1/enterprise/schedulers_list", Enterprise, SchedulersList),
             ("/api/v1/enterprise/system_details", Enterprise, SystemDetails),
-            ("/api/v5/controlnet", Editing, Unavailable("ControlNet")),
+            ("/api/v5/controlnet", Single, Unavailable("ControlNet")),
             ("/api/v6/images/controlnet", Community, Unavailable("ControlNet")),
         ] {
             assert_eq!(found(path), (family, call), "{path}");
@@ -227,10 +332,28 @@ mod tests {
             "v7/images",
             "v6/realtime",
             "v6/image_editing",
+            "v6/video",
             "v1/enterprise",
+            "v1/enterprise/images",
         ] {
             assert_eq!(found(&format!("/api/{prefix}/fetch")).1, Call::Fetch(None));
             assert_eq!(found(&format!("/api/{prefix}/fetch/12202888")).1, Call::Fetch(Some("12202888".to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_job_is_fetched_where_it_was_asked_for() {
+        for (path, fetch) in [
+            ("/api/v3/text2img", "/api/v3/fetch/7"),
+            ("/api/v4/dreambooth", "/api/v4/dreambooth/fetch/7"),
+            ("/api/v4/dreambooth/img2img/", "/api/v4/dreambooth/fetch/7"),
+            ("/api/v6/images/text2img", "/api/v6/images/fetch/7"),
+            ("/api/v1/enterprise/txt2img/img2img", "/api/v1/enterprise/txt2img/fetch/7"),
+            ("/api/wallet_balance", "/api/v3/fetch/7"),
+            ("/", "/api/v3/fetch/7"),
+        ] {
+            assert_eq!(fetch_path(path, 7), fetch);
+            assert_eq!(found(fetch).1, Call::Fetch(Some("7".to_owned())));
         }
     }
 

@@ -25,6 +25,23 @@ pub const NAMES: [&str; 18] = [
     "LCMScheduler",
 ];
 
+/// The names that an enterprise server lists: all but the last, which came later.
+pub fn enterprise_names() -> &'static [&'static str] {
+    &NAMES[..17]
+}
+
+/// The service's name of a scheduler that runs, and whether its noise levels are Karras'.
+pub const fn name(kind: SchedulerKind) -> (&'static str, bool) {
+    match kind {
+        SchedulerKind::Ddim => ("DDIMScheduler", false),
+        SchedulerKind::Euler => ("EulerDiscreteScheduler", false),
+        SchedulerKind::EulerKarras => ("EulerDiscreteScheduler", true),
+        SchedulerKind::EulerAncestral => ("EulerAncestralDiscreteScheduler", false),
+        SchedulerKind::DpmPlusPlus2M => ("DPMSolverMultistepScheduler", false),
+        SchedulerKind::DpmPlusPlus2MKarras => ("DPMSolverMultistepScheduler", true),
+    }
+}
+
 /// The scheduler that runs for a name; the service's own substitutions hold for those that are near another.
 ///
 /// Karras spacing is used where the scheduler has it and the client asks for it.
@@ -39,10 +56,26 @@ pub fn kind(name: &str, use_karras_sigmas: bool) -> Result<SchedulerKind, FieldP
         "EulerDiscreteScheduler" => Ok(karras(SchedulerKind::Euler, SchedulerKind::EulerKarras)),
         "EulerAncestralDiscreteScheduler" => Ok(SchedulerKind::EulerAncestral),
         // Multistep solvers of second order that need as many steps for the same picture.
-        "DPMSolverMultistepScheduler" | "UniPCMultistepScheduler" | "DEISMultistepScheduler" => {
+        "DPMSolverMultistepScheduler" | "UniPCMultistepScheduler" | "DEISMultistepScheduler" | "DEIS" => {
             Ok(karras(SchedulerKind::DpmPlusPlus2M, SchedulerKind::DpmPlusPlus2MKarras))
         }
         name if NAMES.contains(&name) => Err(FieldProblem::Unavailable),
         _ => Err(FieldProblem::Unknown(NAMES.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_has_a_name_that_runs_it() {
+        for &kind in SchedulerKind::ALL {
+            let (name, karras) = name(kind);
+            assert_eq!(self::kind(name, karras), Ok(kind), "{name}");
+        }
+        assert_eq!(enterprise_names().len(), 17);
+        assert!(!enterprise_names().contains(&"LCMScheduler"));
+        assert_eq!(kind("DEIS", false), kind("DEISMultistepScheduler", false));
     }
 }

@@ -2,8 +2,12 @@
 
 mod parse;
 mod problem;
+mod resources;
 #[cfg(test)]
 mod tests;
+mod time;
 
 pub use parse::image_request;
 pub use problem::{Code, Fault, Problem};
+pub use resources::*;
+pub use time::{date, rfc3339};

@@ -69,15 +69,15 @@ fn spec(reader: &mut Reader<'_>, seed: u64, has_image: bool) -> Option<GenerateS
     let spec = GenerateSpec {
         prompt,
         negative_prompt,
-        steps: ranged::<Steps>(reader, "steps").unwrap_or_default(),
+        steps: counted::<Steps>(reader, "steps").unwrap_or_default(),
         guidance: ranged::<Guidance>(reader, "guidance").unwrap_or_default(),
         guidance_rescale: ranged::<GuidanceRescale>(reader, "guidance_rescale").unwrap_or_default(),
         scheduler: word::<SchedulerKind>(reader, "scheduler"),
         seed: Seed(self::seed(reader).unwrap_or(seed)),
         noise: word::<NoiseKind>(reader, "noise").unwrap_or(NoiseKind::Philox),
         size: ImageSize::new(512, 512).unwrap_or_else(|_| unreachable!("512 is on the grid")),
-        clip_skip: ranged::<ClipSkip>(reader, "clip_skip").unwrap_or_default(),
-        batch: ranged::<BatchSize>(reader, "samples").unwrap_or_default(),
+        clip_skip: counted::<ClipSkip>(reader, "clip_skip").unwrap_or_default(),
+        batch: counted::<BatchSize>(reader, "samples").unwrap_or_default(),
         init: has_image.then(|| InitImageSpec { strength: strength.unwrap_or_default() }),
     };
     let size = ImageSize::new(width, height);
@@ -87,12 +87,22 @@ fn spec(reader: &mut Reader<'_>, seed: u64, has_image: bool) -> Option<GenerateS
 
 /// Any number that 64 bits hold, as long as JSON can carry it.
 fn seed(reader: &mut Reader<'_>) -> Option<u64> {
+    /// Up to here every whole number has a double of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
     let (_, value) = reader.raw(&["seed"])?;
-    if value.as_u64().is_none() {
-        let problem = if value.is_number() { FieldProblem::TooSmall(0.0) } else { FieldProblem::NotWhole };
-        reader.refuse("seed", problem);
+    let whole = |number: &f64| number.fract() == 0.0 && (0.0..EXACT).contains(number);
+    let seed = value.as_u64().or_else(|| value.as_f64().filter(whole).map(|number| number as u64));
+    if seed.is_none() {
+        let is_negative = value.as_f64().is_some_and(|number| number < 0.0);
+        reader.refuse("seed", if is_negative { FieldProblem::TooSmall(0.0) } else { FieldProblem::NotWhole });
     }
-    value.as_u64()
+    seed
+}
+
+/// A whole number of one of the closed ranges of `spec`.
+fn counted<T: TryFrom<f64, Error = SpecError>>(reader: &mut Reader<'_>, name: &str) -> Option<T> {
+    let number = reader.whole(&[name])?;
+    checked(reader, name, T::try_from(number as f64))
 }
 
 /// A number of one of the closed ranges of `spec`.
@@ -137,7 +147,15 @@ fn image(reader: &mut Reader<'_>, name: &str) -> Option<ImageSource> {
         reader.refuse(name, FieldProblem::Missing);
         return None;
     };
-    let image = serde_json::from_value(value.clone()).ok();
+    let image = serde_json::from_value(value.clone()).ok().and_then(|image| match image {
+        ImageSource::Url(text) | ImageSource::Upload(text) if text.is_empty() => None,
+        // Browsers have pictures as data URLs.
+        ImageSource::Base64(text) => match ImageSource::read(&text) {
+            ImageSource::Base64(data) if !data.is_empty() => Some(ImageSource::Base64(data)),
+            _ => None,
+        },
+        image => Some(image),
+    });
     if image.is_none() {
         let words = "must be an object with one of url, base64 and upload, a string".to_owned();
         reader.refuse(name, FieldProblem::Other(words));

@@ -1,11 +1,12 @@
 //! Problem details for HTTP APIs (RFC 9457), with codes that stay what they are.
 
-use crate::fields::FieldError;
+use crate::{body::BodyError, fields::FieldError};
 use serde::Serialize;
 
 /// What went wrong, for programs. A code keeps its name and its status for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Code {
     /// The body is not readable.
     InvalidBody,
@@ -56,6 +57,26 @@ impl Code {
         Self::Unavailable,
     ];
 
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidBody => "invalid_body",
+            Self::InvalidRequest => "invalid_request",
+            Self::Unauthenticated => "unauthenticated",
+            Self::InsufficientCredits => "insufficient_credits",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::IdempotencyConflict => "idempotency_conflict",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::RateLimited => "rate_limited",
+            Self::QueueFull => "queue_full",
+            Self::Internal => "internal",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
     /// Its status (RFC 9110, section 15; 429 by RFC 6585).
     pub const fn status(self) -> u16 {
         match self {
@@ -98,8 +119,10 @@ impl Code {
 
 /// One wrong field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Fault {
     /// Where it is in the body (RFC 6901).
+    #[cfg_attr(feature = "openapi", schema(example = "/prompt"))]
     pub pointer: String,
     /// What is wrong with it.
     pub detail: String,
@@ -107,12 +130,15 @@ pub struct Fault {
 
 /// The body of an answer that is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// Where it is explained.
+    #[cfg_attr(feature = "openapi", schema(example = "/docs/problems#invalid_request"))]
     pub r#type: String,
     /// The same for every problem of its code.
     pub title: &'static str,
     /// The answer's status.
+    #[cfg_attr(feature = "openapi", schema(minimum = 400, maximum = 599))]
     pub status: u16,
     /// For programs.
     pub code: Code,
@@ -126,16 +152,24 @@ pub struct Problem {
 impl Problem {
     /// A problem without fields.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        let name =
-            serde_json::to_value(code).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
         Self {
-            r#type: format!("/docs/problems#{name}"),
+            r#type: format!("/docs/problems#{}", code.as_str()),
             title: code.title(),
             status: code.status(),
             code,
             detail: detail.into(),
             errors: Vec::new(),
         }
+    }
+
+    /// A body that could not be read.
+    pub fn of_body(error: &BodyError) -> Self {
+        let code = match error {
+            BodyError::TooLong { .. } => Code::TooLarge,
+            BodyError::UnsupportedType(_) => Code::UnsupportedMediaType,
+            _ => Code::InvalidBody,
+        };
+        Self::new(code, error.to_string())
     }
 
     /// All wrong fields of a request at once.
@@ -167,7 +201,18 @@ mod tests {
         let types: BTreeSet<String> = Code::ALL.iter().map(|&code| Problem::new(code, "").r#type).collect();
         assert_eq!(types.len(), Code::ALL.len());
         assert!(types.contains("/docs/problems#idempotency_conflict"));
+        for code in Code::ALL {
+            assert_eq!(serde_json::to_value(code).expect("JSON"), code.as_str());
+        }
         assert!(Code::ALL.iter().all(|code| (400..600).contains(&code.status())));
+    }
+
+    #[test]
+    fn a_body_s_problem_has_its_status() {
+        let status = |error| Problem::of_body(&error).status;
+        assert_eq!(status(BodyError::TooLong { found: 1 << 30 }), 413);
+        assert_eq!(status(BodyError::UnsupportedType("text/plain".to_owned())), 415);
+        assert_eq!(status(BodyError::Twice("seed".to_owned())), 400);
     }
 
     #[test]

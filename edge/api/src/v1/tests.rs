@@ -84,6 +84,25 @@ fn every_wrong_field_has_its_pointer() {
 }
 
 #[test]
+fn whole_numbers_are_whole_and_null_is_absent() {
+    for name in ["steps", "samples", "clip_skip", "width", "seed"] {
+        let problem = parsed(&json!({ "task": "generate", "prompt": "x", name: 1.5 })).expect_err(name);
+        assert_eq!(problem.detail, format!("{name} is 1.5, but must be a whole number"));
+        assert!(parsed(&json!({ "task": "generate", "prompt": "x", name: null })).is_ok(), "{name}");
+        assert!(
+            parsed(&json!({ "task": "generate", "prompt": "x", name: if name == "width" { 64.0 } else { 2.0 } }))
+                .is_ok()
+        );
+    }
+    assert_eq!(parsed(&json!({ "task": "generate", "prompt": "" })).expect_err("empty").detail, "prompt is required");
+    assert!(parsed(&json!({ "task": "generate", "prompt": "x", "scheduler": "" })).is_err());
+    assert!(parsed(&json!({ "task": "upscale", "image": { "url": "" } })).is_err());
+    let data =
+        parsed(&json!({ "task": "upscale", "image": { "base64": "data:image/png;base64,iVBO" } })).expect("a picture");
+    assert_eq!(data.task, Task::Upscale { image: ImageSource::Base64("iVBO".to_owned()), factor: 2 });
+}
+
+#[test]
 fn a_field_of_another_task_is_none_of_this_one() {
     let problem =
         parsed(&json!({ "task": "upscale", "image": { "base64": "AAAA" }, "prompt": "x" })).expect_err("prompt");

@@ -1,5 +1,6 @@
 //! From a prompt to a picture.
 
+mod masked;
 mod model_files;
 mod observer;
 mod preview;

@@ -13,6 +13,9 @@ pub struct InitImage {
     pub strength: Strength,
     /// Unit noise for the encoder's distribution and then for the latents; drawn when absent.
     pub noise: Option<[Tensor<4>; 2]>,
+    /// `[1 or batch, 1, height, width]`, more than half where it is repainted; elsewhere the picture stays as it is, byte
+    /// for byte. Absent where all of it may change.
+    pub mask: Option<Tensor<4>>,
 }
 
 /// Everything that decides a batch of pictures.
@@ -50,6 +53,7 @@ impl PipelineRequest {
             pixels: picture.to_tensor(device),
             strength: parameters.strength,
             noise: None,
+            mask: None,
         });
         Self {
             prompts: vec![spec.prompt.clone(); batch],

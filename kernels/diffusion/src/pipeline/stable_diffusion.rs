@@ -1,7 +1,8 @@
 //! The pipeline of the Stable Diffusion 1.x and 2.x family.
 
 use super::{
-    CancelToken, Component, ModelCard, ModelFiles, Observer, PipelineRequest,
+    CancelToken, Component, InitImage, ModelCard, ModelFiles, Observer, PipelineRequest,
+    masked::Unmasked,
     preview::{Previewer, pictures_of},
 };
 use crate::{
@@ -229,7 +230,7 @@ impl StableDiffusion {
         let context = self.encode_prompts(&request);
         run.step(1).await?;
 
-        let (mut latents, first) = self.initial_latents(&mut request, &schedule);
+        let Start { mut latents, first, unmasked } = self.start(&mut request, &schedule);
         let steps = schedule.timesteps().len();
         let of = (steps - first) as u32;
         run.begin(Phase::Denoising, of).await?;
@@ -237,7 +238,10 @@ impl StableDiffusion {
             let noise = schedule.draws_noise().then(|| request.noise.draw(self.latent_shape(&request), &self.device));
             let output = self.predict(&latents, &context, &schedule, index, &request);
             let stepped = schedule.step(output, index, latents, noise);
-            latents = stepped.prev_sample;
+            latents = match &unmasked {
+                Some(unmasked) => unmasked.put_back(stepped.prev_sample, &schedule, index + 1),
+                None => stepped.prev_sample,
+            };
             // Reading one value back waits for the device, so that a step's time is its own and a cancel is seen.
             latents.clone().slice([0..1, 0..1, 0..1, 0..1]).into_data_async().await?;
             let step = (index - first + 1) as u32;
@@ -258,6 +262,10 @@ impl StableDiffusion {
         for index in 0..batch {
             let image = self.vae.decode(self.vae.unscale(latents.clone().narrow(0, index, 1)));
             let image = (image / 2.0 + 0.5).clamp(0.0, 1.0);
+            let image = match &unmasked {
+                Some(unmasked) => unmasked.paste(image, index),
+                None => image,
+            };
             pictures.extend(pictures_of(image.clone()).await?);
             images.push(image);
             run.step(index as u32 + 1).await?;
@@ -288,6 +296,11 @@ impl StableDiffusion {
             let found = init.pixels.dims();
             let expected = [if found[0] == batch { batch } else { 1 }, 3, height as usize, width as usize];
             same("the initial picture", expected, found)?;
+            if let Some(mask) = &init.mask {
+                let found = mask.dims();
+                let expected = [if found[0] == batch { batch } else { 1 }, 1, height as usize, width as usize];
+                same("the mask", expected, found)?;
+            }
         }
         Ok(())
     }
@@ -309,27 +322,31 @@ impl StableDiffusion {
         Tensor::cat(vec![encode(&request.negative_prompts, 1), positive], 0)
     }
 
-    /// The latents before the first step, and which step that is.
-    fn initial_latents(&self, request: &mut PipelineRequest, schedule: &Schedule) -> (Tensor<4>, usize) {
+    /// Where a run starts: from noise, or from a picture.
+    fn start(&self, request: &mut PipelineRequest, schedule: &Schedule) -> Start {
         let shape = self.latent_shape(request);
         let Some(init) = request.init.take() else {
             let latents = request.latents.take().unwrap_or_else(|| request.noise.draw(shape, &self.device));
-            return (latents * schedule.init_noise_sigma(), 0);
+            return Start { latents: latents * schedule.init_noise_sigma(), first: 0, unmasked: None };
         };
+        let InitImage { pixels, strength, noise, mask } = init;
         let [posterior_noise, noise] =
-            init.noise.unwrap_or_else(|| std::array::from_fn(|_| request.noise.draw(shape, &self.device)));
-        let posterior = self.vae.encode(init.pixels);
+            noise.unwrap_or_else(|| std::array::from_fn(|_| request.noise.draw(shape, &self.device)));
+        let posterior = self.vae.encode(pixels.clone());
         let original = self.vae.scale(posterior.sample(posterior_noise));
 
         let steps = schedule.timesteps().len();
-        let taken = ((steps as f64 * f64::from(init.strength.get()) + 1e-6) as usize).min(steps);
+        let taken = ((steps as f64 * f64::from(strength.get()) + 1e-6) as usize).min(steps);
         let first = steps - taken;
-        if taken == 0 {
+        let unmasked = mask.map(|mask| Unmasked::new(&mask, pixels, original.clone(), noise.clone(), self.factor));
+        let latents = if taken == 0 {
             let batch = request.prompts.len();
             let [_, channels, rows, columns] = original.dims();
-            return (original.expand([batch, channels, rows, columns]), first);
-        }
-        (schedule.add_noise(original, noise, first), first)
+            original.expand([batch, channels, rows, columns])
+        } else {
+            schedule.add_noise(original, noise, first)
+        };
+        Start { latents, first, unmasked }
     }
 
     fn predict(
@@ -357,6 +374,16 @@ impl StableDiffusion {
             share => rescale_guidance(guided, conditional, share),
         }
     }
+}
+
+/// Where a run starts.
+struct Start {
+    /// The latents before the first step.
+    latents: Tensor<4>,
+    /// Which step that is.
+    first: usize,
+    /// What must not change.
+    unmasked: Option<Unmasked>,
 }
 
 /// Pulls the guided prediction's spread back towards the conditional one's (Lin et al., 2023, section 3.4).

@@ -1,0 +1,291 @@
+//! The models in a folder, as they are offered.
+
+use super::log;
+use crate::family::{Conditioning, Family};
+use anyhow::{Context as _, Result, bail};
+use api::node::ModelOffer;
+use diffusion::{
+    pipeline::{Component, ModelFiles},
+    scheduler::SchedulerConfig,
+    unet::UNetConfig,
+    vae::VaeConfig,
+};
+use spec::{ImageSize, ModelId};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use weights::{DEFAULT_RANGE_SIZE, Dtype, FileReader, Manifest, sha256_hex};
+
+/// What every model here can do; upscaling is resampling and asks for no model at all.
+const TASKS: [&str; 4] = ["generate", "edit", "inpaint", "upscale"];
+/// Pixels along a side where a model does not say.
+const USUAL_SIDE: u32 = 512;
+
+/// One model of the folder.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What the edge is told.
+    pub offer: ModelOffer,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Bytes that its weights will take on the device.
+    pub bytes: u64,
+}
+
+/// Every model that can be loaded, sorted by name.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    entries: Vec<Entry>,
+}
+
+impl Catalogue {
+    /// Looks through `folder`: it is a model itself, or holds folders and GGUF files that are. What cannot be used is logged
+    /// and left out.
+    ///
+    /// # Errors
+    /// A folder that cannot be read, or in which there is no model.
+    pub fn of(folder: &Path, keep_quantised: bool) -> Result<Self> {
+        let mut entries: Vec<Entry> = Vec::new();
+        for (name, path) in candidates(folder)? {
+            match entry(&name, &path, keep_quantised) {
+                Ok(found) if entries.iter().any(|other| other.offer.id == found.offer.id) => {
+                    log::warn("a second model of the same name is left out", &[("model", name.into())]);
+                }
+                Ok(found) => entries.push(found),
+                Err(error) => {
+                    log::warn(
+                        "a model cannot be used",
+                        &[("model", name.into()), ("why", format!("{error:#}").into())],
+                    );
+                }
+            }
+        }
+        if entries.is_empty() {
+            bail!("{} holds no model: neither a folder in diffusers' layout nor a GGUF", folder.display());
+        }
+        entries.sort_by(|a, b| a.offer.id.as_str().cmp(b.offer.id.as_str()));
+        Ok(Self { entries })
+    }
+
+    /// The model of this name.
+    pub fn get(&self, id: &ModelId) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.offer.id == *id)
+    }
+
+    /// What is offered: everything that fits into `budget` bytes.
+    pub fn offers(&self, budget: u64) -> Vec<ModelOffer> {
+        self.entries.iter().filter(|entry| entry.bytes <= budget).map(|entry| entry.offer.clone()).collect()
+    }
+
+    /// Every model, whether it fits or not.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+}
+
+fn is_gguf(path: &Path) -> bool {
+    path.is_file() && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
+}
+
+fn is_layout(folder: &Path) -> bool {
+    folder.join("unet").join("config.json").is_file()
+}
+
+fn name_of(path: &Path) -> String {
+    let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
+    name.unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Everything in a folder, in the order of the names, without what is hidden.
+fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
+    let read = || -> std::io::Result<Vec<PathBuf>> {
+        let entries: std::io::Result<Vec<_>> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect();
+        let mut paths = entries?;
+        paths.retain(|path| !name_of(path).starts_with('.'));
+        paths.sort();
+        Ok(paths)
+    };
+    read().with_context(|| format!("could not read the models' folder {}", folder.display()))
+}
+
+/// Names and paths of what may be a model.
+fn candidates(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let folder = folder.canonicalize().with_context(|| format!("there is no folder {}", folder.display()))?;
+    if let Some(model) = itself(&folder)? {
+        return Ok(vec![(name_of(&folder), model)]);
+    }
+    let mut found = Vec::new();
+    for path in listed(&folder)? {
+        if is_gguf(&path) || is_layout(&path) {
+            found.push((name_of(&path), path));
+        } else if path.is_dir() {
+            let files: Vec<_> = listed(&path)?.into_iter().filter(|path| is_gguf(path)).collect();
+            match <[PathBuf; 1]>::try_from(files) {
+                Ok([only]) => found.push((name_of(&path), only)),
+                Err(files) => found.extend(files.into_iter().map(|file| (name_of(&file), file))),
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The model that the folder itself is: one in diffusers' layout, or one GGUF that is called like the folder.
+fn itself(folder: &Path) -> Result<Option<PathBuf>> {
+    if is_layout(folder) || is_gguf(folder) {
+        return Ok(Some(folder.to_owned()));
+    }
+    let files: Vec<_> = listed(folder)?.into_iter().filter(|path| is_gguf(path)).collect();
+    let name = name_of(folder);
+    Ok(<[PathBuf; 1]>::try_from(files).ok().map(|[only]| only).filter(|only| name_of(only).starts_with(&name)))
+}
+
+fn entry(name: &str, path: &Path, keep_quantised: bool) -> Result<Entry> {
+    let id = ModelId::new(name)?;
+    let files = ModelFiles::open(path)?;
+    let unet: UNetConfig = serde_json::from_str(&files.unet_config).context("unet/config.json cannot be read")?;
+    let vae: VaeConfig = serde_json::from_str(&files.vae_config).context("vae/config.json cannot be read")?;
+    unet.validate()?;
+    vae.validate()?;
+    if unet.in_channels != vae.latent_channels {
+        bail!("its denoiser takes {} channels where its latents have {}", unet.in_channels, vae.latent_channels);
+    }
+    let multiple = (vae.factor() << (unet.block_out_channels.len() - 1)) as u32;
+    let family = Family::of(Conditioning::of_config(&files.unet_config), Some(&files.card));
+    let side = match (files.card.native_size, unet.sample_size) {
+        (Some((width, height)), _) => width.max(height),
+        (None, Some(cells)) => (cells * vae.factor()) as u32,
+        (None, None) => USUAL_SIDE,
+    };
+    let card = &files.card;
+    let offer = ModelOffer {
+        title: if card.name.is_empty() { name.to_owned() } else { card.name.clone() },
+        id,
+        family: family.word().to_owned(),
+        side,
+        max_side: max_side(side, multiple),
+        multiple,
+        tasks: TASKS.map(str::to_owned).to_vec(),
+        scheduler: SchedulerConfig::from_json(&files.scheduler_config)?.kind().as_str().to_owned(),
+        sha256: sha256_of(path)?,
+    };
+    Ok(Entry { offer, path: path.to_owned(), bytes: device_bytes(&files, keep_quantised) })
+}
+
+/// Twice the side that a model was trained for, since beyond that it draws everything twice and attention's memory grows with the
+/// fourth power; small models are made for trying, and get what people usually ask for.
+fn max_side(side: u32, multiple: u32) -> u32 {
+    let most = (side.max(USUAL_SIDE / 2) * 2).min(ImageSize::MAX);
+    most / multiple * multiple
+}
+
+/// What the weights take once they are on the device, by the rules of `diffusion::nn::Builder`.
+fn device_bytes(files: &ModelFiles, keep_quantised: bool) -> u64 {
+    let tiny = files.tiny_vae.as_ref().map(|(_, component)| component);
+    let parts = [Some(&files.unet), Some(&files.vae), Some(&files.text_encoder), tiny];
+    parts.into_iter().flatten().map(|part| component_bytes(part, keep_quantised)).sum()
+}
+
+fn component_bytes(part: &Component, keep_quantised: bool) -> u64 {
+    let inside = |name: &str| {
+        part.prefix.is_empty() || name.strip_prefix(&part.prefix).is_some_and(|rest| rest.starts_with('.'))
+    };
+    let tensors = part.source.tensors().iter().filter(|info| inside(&info.name));
+    tensors
+        .map(|info| {
+            let is_packed = keep_quantised && info.dtype == Dtype::Q8_0 && info.shape.len() == 2;
+            if is_packed { info.bytes / 34 * 36 } else { info.elements() * 4 }
+        })
+        .sum()
+}
+
+/// The hash of a file, from the manifest beside it where that is its own; of a folder, the hash of its files' names and hashes.
+fn sha256_of(path: &Path) -> Result<String> {
+    if path.is_dir() {
+        let mut lines = Vec::new();
+        let mut folders = vec![path.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for inner in listed(&folder)? {
+                if inner.is_dir() {
+                    folders.push(inner);
+                } else {
+                    let name = inner.strip_prefix(path).unwrap_or(&inner).to_string_lossy().replace('\\', "/");
+                    lines.push(format!("{name} {}", hash_file(&inner)?));
+                }
+            }
+        }
+        lines.sort();
+        return Ok(sha256_hex(lines.join("\n").as_bytes()));
+    }
+    let beside = PathBuf::from(format!("{}.manifest.json", path.display()));
+    let manifest = fs::read(beside).ok().and_then(|json| Manifest::parse(&json).ok());
+    let size = fs::metadata(path).with_context(|| format!("could not read {}", path.display()))?.len();
+    match manifest.filter(|manifest| manifest.size == size) {
+        Some(manifest) => Ok(manifest.sha256),
+        None => hash_file(path),
+    }
+}
+
+fn hash_file(path: &Path) -> Result<String> {
+    let reader = FileReader::open(path).with_context(|| format!("could not read {}", path.display()))?;
+    Ok(Manifest::of(&reader, "model", DEFAULT_RANGE_SIZE)?.sha256)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shipped(path: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../static/models").join(path)
+    }
+
+    #[test]
+    fn the_shipped_model_is_found_in_its_folder_and_in_the_one_above() {
+        for folder in ["", "demo", "demo/demo-q8_0.gguf"] {
+            let catalogue = Catalogue::of(&shipped(folder), false).unwrap();
+            let [entry] = catalogue.entries() else { panic!("{folder}: {:?}", catalogue.entries()) };
+            let ModelOffer { id, side, max_side, multiple, scheduler, sha256, family, .. } = &entry.offer;
+            assert!(id.as_str().starts_with("demo"), "{folder}: {id:?}");
+            assert_eq!((*side, *max_side, *multiple, family.as_str()), (64, 512, 16, "demo"));
+            assert_eq!(scheduler.parse::<spec::SchedulerKind>().map(spec::SchedulerKind::as_str), Ok(&**scheduler));
+            assert_eq!(sha256.len(), 64);
+        }
+        assert_eq!(Catalogue::of(&shipped("demo"), false).unwrap().entries()[0].offer.id.as_str(), "demo");
+    }
+
+    #[test]
+    fn a_manifest_of_another_file_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.gguf");
+        fs::write(&file, b"abc").unwrap();
+        let own = sha256_hex(b"abc");
+        assert_eq!(sha256_of(&file).unwrap(), own);
+        let mut manifest = Manifest::of(&FileReader::open(&file).unwrap(), "a.gguf", DEFAULT_RANGE_SIZE).unwrap();
+        manifest.sha256 = "0".repeat(64);
+        let write = |manifest: &Manifest| {
+            fs::write(folder.path().join("a.gguf.manifest.json"), serde_json::to_string(manifest).unwrap()).unwrap();
+        };
+        write(&manifest);
+        assert_eq!(sha256_of(&file).unwrap(), manifest.sha256);
+        manifest.size = 4;
+        write(&manifest);
+        assert_eq!(sha256_of(&file).unwrap(), own);
+    }
+
+    #[test]
+    fn a_folder_without_models_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("broken.gguf"), b"GGUF").unwrap();
+        let error = Catalogue::of(folder.path(), false).unwrap_err().to_string();
+        assert!(error.contains("holds no model"), "{error}");
+        assert!(Catalogue::of(&folder.path().join("none"), false).is_err());
+    }
+
+    #[test]
+    fn sides_are_bounded_and_multiples() {
+        assert_eq!(max_side(64, 16), 512);
+        assert_eq!(max_side(512, 64), 1024);
+        assert_eq!(max_side(768, 64), 1536);
+        assert_eq!(max_side(2000, 64), 2048);
+    }
+}

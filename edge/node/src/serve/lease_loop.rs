@@ -1,0 +1,102 @@
+//! Asks for work as long as there is room for it.
+
+use super::{backoff::Backoff, edge::CallError, job, log, node::Node};
+use api::node::{Lease, LeaseReply};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    select,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+/// How long the edge may keep a call open when there is nothing to do, in seconds.
+const WAIT: u32 = 20;
+/// How often a node that is full says that it is there.
+const PRESENCE: Duration = Duration::from_secs(10);
+/// How long an open call may still bring work, which is handed back, once the node ends.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
+
+/// Works until the node drains and everything is finished or handed back.
+pub async fn run(node: Arc<Node>) {
+    let slots = Arc::new(Semaphore::new(node.slots as usize));
+    let mut jobs = JoinSet::new();
+    let mut backoff = Backoff::default();
+    while !node.drain.is_begun() {
+        let free = free_slots(&node, &slots).await;
+        match ask(&node, free).await {
+            None => break,
+            Some(Ok(reply)) => {
+                backoff = Backoff::default();
+                if node.health.edge(true) {
+                    log::info("the edge answers again", &[]);
+                }
+                take(&node, &slots, &mut jobs, reply);
+            }
+            Some(Err(error)) => {
+                node.metrics.edge_failure();
+                if node.health.edge(false) {
+                    log::warn("no work can be asked for", &[("why", error.to_string().into())]);
+                }
+                select! {
+                    () = sleep(backoff.next()) => {}
+                    _ = node.drain.begun() => {}
+                }
+            }
+        }
+        while jobs.try_join_next().is_some() {}
+        node.metrics.slots(node.slots as usize - slots.available_permits(), node.slots as usize);
+    }
+    while jobs.join_next().await.is_some() {}
+}
+
+/// Waits for a free slot, but not so long that the node would be thought gone.
+async fn free_slots(node: &Node, slots: &Semaphore) -> u32 {
+    select! {
+        permit = slots.acquire() => drop(permit),
+        () = sleep(PRESENCE) => {}
+        _ = node.drain.begun() => {}
+    }
+    if node.health.is_stuck() { 0 } else { slots.available_permits() as u32 }
+}
+
+/// One call; `None` when the node ends first and the call brought nothing in its last moment.
+async fn ask(node: &Node, free: u32) -> Option<Result<LeaseReply, CallError>> {
+    let request = node.lease_request(free, if free > 0 { WAIT } else { 0 });
+    let answer = node.edge.lease(&request);
+    tokio::pin!(answer);
+    select! {
+        answer = &mut answer => return Some(answer),
+        _ = node.drain.begun() => {}
+    }
+    // The edge hears that nothing is wanted any more, so that it ends the open call; whatever that brings is handed back.
+    let nothing = node.lease_request(0, 0);
+    let (answer, _) = tokio::join!(timeout(LAST_ANSWER, answer), timeout(LAST_ANSWER, node.edge.lease(&nothing)));
+    answer.ok()
+}
+
+/// Starts the jobs of an answer; those without a slot go back.
+fn take(node: &Arc<Node>, slots: &Arc<Semaphore>, jobs: &mut JoinSet<()>, reply: LeaseReply) {
+    let mut taken: Vec<(Lease, OwnedSemaphorePermit)> = Vec::new();
+    for lease in reply.leases {
+        match Arc::clone(slots).try_acquire_owned() {
+            Ok(permit) if !node.drain.is_begun() => taken.push((lease, permit)),
+            _ => drop(jobs.spawn(job::hand_back(Arc::clone(node), lease))),
+        }
+    }
+    // All are announced before the first begins, so that they find each other.
+    let announced: Vec<_> = taken
+        .into_iter()
+        .map(|(lease, permit)| {
+            let arriving = job::can_join(&lease.request).then(|| node.compute.announce());
+            (lease, permit, arriving)
+        })
+        .collect();
+    for (lease, permit, arriving) in announced {
+        let node = Arc::clone(node);
+        jobs.spawn(async move {
+            job::run(node, lease, arriving).await;
+            drop(permit);
+        });
+    }
+}

@@ -1,0 +1,120 @@
+//! What goes: pictures after their time, jobs that are deleted, the whole account.
+
+use super::{
+    Inner,
+    op::{Denied, ExportRecord, JobRecord, JobRef, UploadRecord},
+    store::{Facts, Result, Stored},
+};
+use crate::{config, objects};
+use gateway::job::State;
+
+impl Inner {
+    /// Deletes a job's pictures; one that is not over is taken back first.
+    pub(super) async fn delete_job(&self, job: &JobRef) -> Result<JobRecord> {
+        let record = self.record(job)?;
+        if !record.state.is_over() {
+            self.cancel(job).await?;
+        }
+        let mut stored = self.find(job)?;
+        self.delete_pictures(&stored.record).await?;
+        stored.record.is_deleted = true;
+        stored.record.expires = None;
+        self.keep(&mut stored)?;
+        Ok(stored.record)
+    }
+
+    async fn delete_pictures(&self, record: &JobRecord) -> Result<()> {
+        let prefix = format!("{}/pictures/{}/", record.account, record.number);
+        objects::delete_prefix(&self.env, &prefix).await.map_err(|error| Denied::Internal(format!("{error:?}")))
+    }
+
+    /// Inputs that were sent with a job are not needed once it is over.
+    pub(super) fn forget_inputs(&self, stored: &Stored) {
+        for object in stored.own_inputs.clone() {
+            let env = self.env.clone();
+            self.state.wait_until(async move {
+                // What stays for now is found by the sweep of inputs.
+                objects::delete(&env, &object).await.ok();
+            });
+        }
+    }
+
+    /// Deletes pictures and uploads whose time is over.
+    pub(super) async fn delete_expired(&self, now: u64) -> Result<()> {
+        for mut stored in self.store.expired_jobs(now)? {
+            self.delete_pictures(&stored.record).await?;
+            stored.record.is_deleted = true;
+            stored.record.expires = None;
+            // The words go with the pictures.
+            forget_words(&mut stored);
+            self.keep(&mut stored)?;
+        }
+        for UploadRecord { id, object, .. } in self.store.expired_uploads(now)? {
+            objects::delete(&self.env, &object).await.map_err(|error| Denied::Internal(format!("{error:?}")))?;
+            self.store.delete_upload(&id)?;
+        }
+        self.store.forget_before(now.saturating_sub(config::KEPT.0))?;
+        Ok(())
+    }
+
+    /// Everything that is known of an account, but no key, hash or secret.
+    pub(super) fn export(&self, facts: &Facts) -> Result<ExportRecord> {
+        let keys = self.store.keys()?.into_iter().map(|mut key| {
+            key.key.hash.clear();
+            key
+        });
+        Ok(ExportRecord {
+            account: self.account_record(facts)?,
+            usage: self.usage(facts)?,
+            keys: keys.collect(),
+            jobs: self.store.jobs(u32::MAX, None)?.into_iter().map(|stored| stored.record).collect(),
+            uploads: self.store.uploads()?,
+            webhooks: self.webhooks(facts)?.0,
+            deliveries: self.delivery_records()?,
+            ledger: self.store.export("ledger")?,
+            audit: self.store.export("audit")?,
+        })
+    }
+
+    /// From this answer on no key works; the rest is deleted by the alarm, again and again until nothing is left.
+    pub(super) async fn begin_deletion(&self, mut facts: Facts) -> Result<()> {
+        for stored in self.store.jobs(1000, None)? {
+            if !matches!(stored.life.state(), State::Succeeded | State::Failed | State::Cancelled) {
+                self.cancel(&JobRef::Number(stored.record.number)).await?;
+            }
+        }
+        facts.deleted = Some(config::now().0);
+        self.store.put_facts(&facts)?;
+        self.alarm.set(None);
+        self.wake(config::now().0).await;
+        Ok(())
+    }
+
+    /// Objects first, then the name in the directory, then the rows: what is cut short is begun again.
+    pub(super) async fn delete_everything(&self, facts: &Facts) -> Result<()> {
+        self.wake(config::now().0 + 5_000).await;
+        let failed = |error| Denied::Internal(format!("{error:?}"));
+        objects::delete_prefix(&self.env, &format!("{}/", facts.account)).await.map_err(failed)?;
+        crate::directory::forget(&self.env, &facts.account).await.map_err(failed)?;
+        let storage = self.state.storage();
+        let failed = |error: worker::Error| Denied::Internal(error.to_string());
+        storage.delete_alarm().await.map_err(failed)?;
+        storage.delete_all().await.map_err(failed)?;
+        self.live.borrow_mut().clear();
+        self.log.borrow_mut().take();
+        self.alarm.set(None);
+        Ok(())
+    }
+}
+
+fn forget_words(stored: &mut Stored) {
+    use api::request::Task;
+    match &mut stored.record.request.task {
+        Task::Generate { spec } | Task::Edit { spec, .. } | Task::Inpaint { spec, .. } => {
+            spec.prompt.clear();
+            spec.negative_prompt.clear();
+        }
+        Task::Upscale { .. } => {}
+    }
+    stored.record.request.delivery.track_id = None;
+}

@@ -1,0 +1,51 @@
+//! Signed links to pictures.
+
+use crate::{
+    account::op::{JobRecord, JobRef, Op},
+    call, config,
+    error::{Failure, Result},
+    http::Call,
+    make, objects,
+};
+use api::v1::Code;
+use gateway::{job::State, signed_url};
+use worker::{Method, Response};
+
+/// Serves `/pictures/{account}/{job}/{file}`; who has the link has the picture, until it expires or is deleted.
+///
+/// # Errors
+/// [`Failure`]: the link was not made here (403), or what it leads to is not there (404).
+pub async fn serve(call: &Call, account: &str, job: &str, file: &str) -> Result<Response> {
+    let keys = std::slice::from_ref(&call.config.signing);
+    let verified = signed_url::verify(keys, "GET", &call.path, account, &call.raw_query, config::now());
+    verified.map_err(|error| Failure::new(Code::Forbidden, error.to_string()))?;
+    let number: u64 = job.parse().map_err(|_| Failure::not_found())?;
+    let record: JobRecord = call::for_edge(&call.env, account, Op::Job(JobRef::Number(number))).await?;
+    let index = (0..record.pictures.len()).find(|&index| api::modelslab::file_name(&record.file_prefix, index) == file);
+    let Some(index) = index.filter(|_| record.state == State::Succeeded && !record.is_deleted) else {
+        return Err(Failure::not_found());
+    };
+    let made = record.pictures.get(index).ok_or_else(Failure::not_found)?;
+    let etag = format!("\"{}\"", made.sha256);
+    let headers = worker::Headers::new();
+    headers.set("etag", &etag)?;
+    headers.set("cache-control", "private, max-age=3600")?;
+    headers.set("x-content-type-options", "nosniff")?;
+    headers.set("content-security-policy", "default-src 'none'; sandbox")?;
+    headers.set("cross-origin-resource-policy", "cross-origin")?;
+    // Links are for any page; there is nothing in the answer that depends on who asks.
+    headers.set("access-control-allow-origin", "*")?;
+    headers.set("x-darkroom-sha256", &made.sha256)?;
+    headers.set("x-darkroom-seed", &made.seed.to_string())?;
+    if call.header("if-none-match").is_some_and(|known| known.split(',').any(|one| one.trim() == etag)) {
+        return Ok(Response::empty()?.with_status(304).with_headers(headers));
+    }
+    headers.set("content-type", "image/png")?;
+    let object = objects::bucket(&call.env)?.get(make::object(&record, index)).execute().await?;
+    let Some(object) = object else { return Err(Failure::not_found()) };
+    headers.set("content-length", &object.size().to_string())?;
+    let Some(body) = object.body().filter(|_| call.method != Method::Head) else {
+        return Ok(Response::empty()?.with_headers(headers));
+    };
+    Ok(Response::from_body(body.response_body()?)?.with_headers(headers))
+}
