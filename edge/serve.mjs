@@ -44,6 +44,8 @@ const { values: options } = parseArgs({
     worker: { type: 'string' },
     dist: { type: 'string' },
     'egress-exceptions': { type: 'string', default: '' },
+    // Requests of one address in ten seconds that the outer fence lets through.
+    shed: { type: 'string', default: '1000' },
     // Variables of the Worker beside those: --var NAME=VALUE, as often as needed.
     var: { type: 'string', multiple: true, default: [] },
   },
@@ -125,7 +127,7 @@ function settings() {
           RECEIVER: { className: 'Receiver', useSQLite: true },
         },
         r2Buckets: { PICTURES: 'darkroom-pictures' },
-        ratelimits: { SHED: { namespace_id: '1', simple: { limit: 1000, period: 10 } } },
+        ratelimits: { SHED: { namespace_id: '1', simple: { limit: Number(options.shed), period: 10 } } },
         assets: {
           directory: dist,
           binding: 'ASSETS',

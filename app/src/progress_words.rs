@@ -2,7 +2,7 @@
 
 use crate::{
     state::Remote,
-    words::{bytes, seconds},
+    words::{about, bytes, seconds},
 };
 use protocol::Download;
 use spec::{Phase, Progress};
@@ -98,7 +98,7 @@ pub fn remote(remote: Remote, progress: Option<&Progress>, finished: u32, pictur
                 1 => "1 job before this one".to_owned(),
                 jobs => format!("{jobs} jobs before this one"),
             }));
-            words.details.extend(eta_seconds.map(|eta| format!("done in about {}", seconds(eta))));
+            words.details.extend(eta_seconds.map(|eta| format!("done in {}", about(eta))));
             words
         }
         Remote::Working => {
@@ -155,7 +155,7 @@ mod tests {
         let waiting = Remote::Waiting { position: Some(2), eta_seconds: Some(4.2) };
         assert_eq!(
             remote(waiting, None, 0, 1).spoken(),
-            "Waiting for a free node, 2 jobs before this one, done in about 4.2 s"
+            "Waiting for a free node, 2 jobs before this one, done in about 4 s"
         );
         let first = Remote::Waiting { position: Some(0), eta_seconds: None };
         assert_eq!(remote(first, None, 0, 1).spoken(), "Waiting for a free node");

@@ -2,7 +2,7 @@
 
 use crate::{
     state::Quote,
-    words::{seconds, sentence},
+    words::{about, sentence},
 };
 
 /// A number of credits.
@@ -13,7 +13,7 @@ pub fn credits(count: u64) -> String {
 /// The cost of a run here, which takes so many seconds if that is known.
 pub fn here(expected_seconds: Option<f64>) -> String {
     match expected_seconds {
-        Some(expected) => format!("free · about {}", seconds(expected)),
+        Some(expected) => format!("free · {}", about(expected)),
         None => "free".to_owned(),
     }
 }
@@ -26,7 +26,7 @@ pub fn on_server(has_key: bool, quote: Option<&Quote>, own: Option<&str>) -> Str
         Some(Quote::Refusal(why)) => sentence(why),
         Some(Quote::Offer(estimate)) => {
             let mut words = vec![credits(estimate.price)];
-            words.extend(estimate.eta_seconds.map(|eta| format!("about {}", seconds(eta))));
+            words.extend(estimate.eta_seconds.map(about));
             if own.is_some_and(|own| own != estimate.model) {
                 words.push(format!("another model, {}", estimate.model));
             }
@@ -42,11 +42,11 @@ mod tests {
 
     #[test]
     fn costs_read_as_people_say_them() {
-        assert_eq!((here(None), here(Some(3.2))), ("free".to_owned(), "free · about 3.2 s".to_owned()));
+        assert_eq!((here(None), here(Some(3.2))), ("free".to_owned(), "free · about 3 s".to_owned()));
         let quote = |price, eta_seconds| {
             Quote::Offer(Estimate { price, eta_seconds, position: Some(0), model: "demo".to_owned() })
         };
-        assert_eq!(on_server(true, Some(&quote(1, Some(2.0))), Some("demo")), "1 credit · about 2.0 s");
+        assert_eq!(on_server(true, Some(&quote(1, Some(2.0))), Some("demo")), "1 credit · about 2 s");
         assert_eq!(on_server(true, Some(&quote(4, None)), None), "4 credits");
         assert_eq!(on_server(true, Some(&quote(4, None)), Some("x")), "4 credits · another model, demo");
         assert_eq!(on_server(false, None, None), "needs an account");

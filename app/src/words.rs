@@ -32,6 +32,15 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
+/// An expected time, no finer than an expectation is.
+pub fn about(expected: f64) -> String {
+    if expected < 0.95 {
+        "under 1 s".to_owned()
+    } else {
+        format!("about {}", seconds(expected.round().max(1.0)).replace(".0", ""))
+    }
+}
+
 /// The words of `prompt` that are not in `known`, in the prompt's order and once each; none when `known` is empty.
 ///
 /// Case and punctuation do not count; a hyphenated word is known when it or all of its parts are.
@@ -84,5 +93,9 @@ mod tests {
         assert_eq!(seconds(3.24), "3.2 s");
         assert_eq!(seconds(125.0), "2 min 5 s");
         assert_eq!(sentence("steps is 0"), "Steps is 0");
+        assert_eq!(
+            [0.3, 0.96, 3.4, 42.0, 125.0].map(about),
+            ["under 1 s", "about 1 s", "about 3 s", "about 42 s", "about 2 min 5 s"]
+        );
     }
 }

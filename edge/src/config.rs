@@ -14,12 +14,12 @@ use gateway::{
 use std::rc::Rc;
 use worker::Env;
 
-/// How long pictures are kept.
-pub const KEPT: Millis = Millis::seconds(30 * 24 * 3600);
-/// How long those are kept that were asked for as temporary, and uploads.
-pub const KEPT_TEMPORARY: Millis = Millis::seconds(24 * 3600);
-/// A lease ends this long after a node's last word.
-pub const LEASE: Millis = Millis::seconds(15);
+/// Pictures are kept this long, in seconds, where the installation says nothing else.
+const KEPT_SECONDS: u64 = 30 * 24 * 3600;
+/// The same for what is kept for a day.
+const KEPT_TEMPORARY_SECONDS: u64 = 24 * 3600;
+/// A lease ends this long after a node's last word, in seconds, where the installation says nothing else.
+const LEASE_SECONDS: u64 = 15;
 
 /// Read once an isolate.
 #[derive(Debug)]
@@ -42,6 +42,14 @@ pub struct Config {
     pub sign_ups: u32,
     /// Whether pictures that a client wants checked may come unchecked from nodes that cannot.
     pub needs_checker: bool,
+    /// A lease ends this long after a node's last word.
+    pub lease: Millis,
+    /// How long pictures are kept.
+    pub kept: Millis,
+    /// How long those are kept that were asked for as temporary, and uploads.
+    pub kept_temporary: Millis,
+    /// How long a picture is kept that came with a request which was never taken.
+    pub kept_inputs: Millis,
 }
 
 impl Config {
@@ -51,6 +59,8 @@ impl Config {
     /// [`Failure`] naming what is wrong.
     pub fn read(env: &Env) -> Result<Rc<Self>> {
         let var = |name: &str| env.var(name).map(|value| value.to_string()).ok().filter(|text| !text.is_empty());
+        let seconds =
+            |name: &str, usual: u64| Millis::seconds(var(name).and_then(|text| text.parse().ok()).unwrap_or(usual));
         let secret = env.secret("SIGNING_KEY").map(|value| value.to_string()).unwrap_or_default();
         let secret = unhex(&secret).ok_or_else(|| Failure::internal("SIGNING_KEY must be 64 hex digits"))?;
         let plans = var("PLANS").unwrap_or_else(|| plan::DEFAULT.to_owned());
@@ -68,6 +78,10 @@ impl Config {
             public_url: var("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
             sign_ups: var("SIGN_UPS_PER_DAY").and_then(|text| text.parse().ok()).unwrap_or(5),
             needs_checker: var("NEEDS_CHECKER").is_some_and(|text| text == "yes"),
+            lease: seconds("LEASE_SECONDS", LEASE_SECONDS),
+            kept: seconds("KEPT_SECONDS", KEPT_SECONDS),
+            kept_temporary: seconds("KEPT_TEMPORARY_SECONDS", KEPT_TEMPORARY_SECONDS),
+            kept_inputs: seconds("KEPT_INPUTS_SECONDS", KEPT_TEMPORARY_SECONDS),
         }))
     }
 }

@@ -340,9 +340,12 @@ async fn stored(
         width: header.width,
         height: header.height,
         sha256: random::hex(&sha256),
-        expires: config::now().0 + config::KEPT_TEMPORARY.0,
+        expires: config::now().0 + call.config.kept_temporary.0,
     };
     objects::put(&call.env, &upload.object, bytes, sha256, header.format.media_type()).await?;
-    call.ask::<()>(who, Scope::Images, Op::AddUpload(upload.clone())).await?;
+    if let Err(failure) = call.ask::<()>(who, Scope::Images, Op::AddUpload(upload.clone())).await {
+        objects::delete(&call.env, &upload.object).await?;
+        return Err(failure);
+    }
     Ok((u64::from(random::seed()?), v1::upload_url(call, &account.account, &upload)))
 }

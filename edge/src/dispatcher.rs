@@ -34,8 +34,17 @@ const FORGOTTEN: u64 = 24 * 3600 * 1000;
 const LONGEST_WAIT: u32 = 20;
 
 #[derive(Serialize, Deserialize)]
+struct Offered {
+    account: String,
+    job: u64,
+    model: String,
+    work: u64,
+    priority: u32,
+}
+
+#[derive(Serialize, Deserialize)]
 enum Question {
-    Offer { account: String, job: u64, model: String, work: u64, priority: u32 },
+    Offer(Vec<Offered>),
     Remove { account: String, job: u64 },
     Lease(LeaseRequest),
     Measured { model: String, work: u64, seconds: f64 },
@@ -96,16 +105,16 @@ async fn ask<R: serde::de::DeserializeOwned>(env: &Env, question: &Question, pat
     call::object(env, "DISPATCHER", NAME, question, patience).await
 }
 
-/// Offers a queued job to the nodes. That it cannot be told is no loss: its account will offer it again.
-pub async fn offer(env: &Env, record: &JobRecord) {
-    let question = Question::Offer {
+/// Offers queued jobs to the nodes. That it cannot be told is no loss: their account will offer them again.
+pub async fn offer(env: &Env, records: &[JobRecord]) {
+    let offered = records.iter().map(|record| Offered {
         account: record.account.clone(),
         job: record.number,
         model: record.model.clone(),
         work: price::work(&record.request),
         priority: record.priority,
-    };
-    ask::<()>(env, &question, PATIENCE).await.ok();
+    });
+    ask::<()>(env, &Question::Offer(offered.collect()), PATIENCE).await.ok();
 }
 
 /// Takes a job out that was cancelled.
@@ -176,8 +185,8 @@ pub struct Dispatcher {
     nodes: RefCell<BTreeMap<String, Node>>,
     models: RefCell<BTreeMap<String, (u64, ModelOffer)>>,
     is_loaded: Cell<bool>,
-    /// Nodes that wait for work.
-    idle: RefCell<Vec<oneshot::Sender<()>>>,
+    /// Nodes that wait for work, by their names.
+    idle: RefCell<Vec<(String, oneshot::Sender<()>)>>,
 }
 
 impl DurableObject for Dispatcher {
@@ -196,9 +205,11 @@ impl DurableObject for Dispatcher {
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         self.load().await;
         match call::question(&mut request).await? {
-            Question::Offer { account, job, model, work, priority } => {
-                self.pool.borrow_mut().offer(&account, priority, Waiting { job, model, work });
-                self.wake_one();
+            Question::Offer(offers) => {
+                for Offered { account, job, model, work, priority } in offers {
+                    self.pool.borrow_mut().offer(&account, priority, Waiting { job, model, work });
+                    self.wake_one();
+                }
                 Response::from_json(&())
             }
             Question::Remove { account, job } => {
@@ -254,7 +265,7 @@ impl Dispatcher {
 
     fn wake_one(&self) {
         // One that has gone meanwhile does not count.
-        while let Some(node) = self.idle.borrow_mut().pop() {
+        while let Some((_, node)) = self.idle.borrow_mut().pop() {
             if node.send(()).is_ok() {
                 break;
             }
@@ -263,6 +274,8 @@ impl Dispatcher {
 
     async fn lease(&self, request: LeaseRequest) -> LeaseReply {
         self.meet(&request).await;
+        // A node that asks anew does not listen to its earlier call any more; what that took would be lost for a lease.
+        self.idle.borrow_mut().retain(|(node, _)| *node != request.node);
         let until = config::now().0 + u64::from(request.wait_seconds.min(LONGEST_WAIT)) * 1000;
         let mut leases = Vec::new();
         loop {
@@ -275,9 +288,9 @@ impl Dispatcher {
                 return LeaseReply { leases };
             }
             let (sender, receiver) = oneshot::channel();
-            self.idle.borrow_mut().push(sender);
+            self.idle.borrow_mut().push((request.node.clone(), sender));
             let patience = Delay::from(Duration::from_millis(left));
-            if matches!(select(receiver, Box::pin(patience)).await, Either::Right(_)) {
+            if !matches!(select(receiver, Box::pin(patience)).await, Either::Left((Ok(()), _))) {
                 return LeaseReply { leases };
             }
         }

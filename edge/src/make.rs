@@ -138,7 +138,7 @@ pub async fn accept(call: &Call, who: &Presented, wanted: Wanted) -> Result<JobR
             if record.is_replay {
                 inputs::forget(call, &stored).await;
             } else {
-                dispatcher::offer(&call.env, &record).await;
+                dispatcher::offer(&call.env, std::slice::from_ref(&record)).await;
             }
             Ok(record)
         }

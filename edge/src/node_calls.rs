@@ -113,7 +113,25 @@ async fn put_picture(call: &Call, request: &mut Request, account: &str, job: u64
     }
     let key = format!("{account}/pictures/{job}/{}/{index}", epoch(call)?);
     objects::put(&call.env, &key, bytes, stated, "image/png").await?;
+    // The job may have been taken back or deleted while it came, and with it what was stored by then.
+    if let Err(failure) = check(call, account, job).await {
+        forget_unless_won(call, account, job, &key).await?;
+        return Err(failure);
+    }
     http::empty(204)
+}
+
+/// Deletes what a lease that is over has stored, unless it is the one that the job succeeded under: then it is a late answer.
+async fn forget_unless_won(call: &Call, account: &str, job: u64, prefix: &str) -> Result<()> {
+    let is_won = match ask::<JobRecord>(call, account, Op::Job(JobRef::Number(job))).await {
+        Ok(record) => {
+            let won = format!("{account}/pictures/{job}/{}/", record.epoch);
+            record.state == gateway::job::State::Succeeded && !record.is_deleted && prefix.starts_with(&won)
+        }
+        Err(Failure::Denied(Denied::NotFound)) => false,
+        Err(failure) => return Err(failure),
+    };
+    if is_won { Ok(()) } else { objects::delete_prefix(&call.env, prefix).await }
 }
 
 /// Takes the end of a lease. Success is said only when every picture is stored with the hash that the node says.
@@ -139,7 +157,7 @@ async fn end(call: &Call, account: &str, job: u64, end: End) -> Result<Response>
                 objects::delete_prefix(&call.env, &prefix).await?;
             }
             if let Some(record) = again {
-                dispatcher::offer(&call.env, &record).await;
+                dispatcher::offer(&call.env, std::slice::from_ref(&record)).await;
             }
             if let Some((model, work, seconds)) = measured {
                 dispatcher::measured(&call.env, model, work, seconds).await;
@@ -147,13 +165,7 @@ async fn end(call: &Call, account: &str, job: u64, end: End) -> Result<Response>
             http::empty(204)
         }
         Err(Failure::Denied(Denied::Stale(words))) => {
-            // Unless it is the winner's own answer that was lost on its way, these are a stranger's.
-            let record: JobRecord = ask(call, account, Op::Job(JobRef::Number(job))).await?;
-            let is_winner =
-                record.state == gateway::job::State::Succeeded && prefix.ends_with(&format!("/{}/", record.epoch));
-            if !is_winner {
-                objects::delete_prefix(&call.env, &prefix).await?;
-            }
+            forget_unless_won(call, account, job, &prefix).await?;
             Err(Failure::Denied(Denied::Stale(words)))
         }
         Err(failure) => Err(failure),

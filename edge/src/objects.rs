@@ -52,6 +52,28 @@ pub async fn delete(env: &Env, key: &str) -> Result<()> {
     Ok(bucket(env)?.delete(key).await?)
 }
 
+/// Files under a prefix that were stored before a time, in milliseconds.
+///
+/// # Errors
+/// [`Failure`] when R2 cannot be asked.
+pub async fn older(env: &Env, prefix: &str, before: u64) -> Result<Vec<String>> {
+    let bucket = bucket(env)?;
+    let (mut keys, mut cursor) = (Vec::new(), None);
+    loop {
+        let mut list = bucket.list().prefix(prefix).limit(500);
+        if let Some(cursor) = cursor {
+            list = list.cursor(cursor);
+        }
+        let page = list.execute().await?;
+        let old = page.objects().into_iter().filter(|object| object.uploaded().as_millis() < before);
+        keys.extend(old.map(|object| object.key()));
+        cursor = page.cursor().filter(|_| page.truncated());
+        if cursor.is_none() {
+            return Ok(keys);
+        }
+    }
+}
+
 /// Deletes everything under a prefix.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use crate::{
         life::status,
         op::{Dialect, JobRecord},
     },
-    config::{self, Config},
+    config::Config,
     dispatcher::Place,
 };
 use api::{
@@ -28,7 +28,7 @@ pub fn picture_path(record: &JobRecord, index: usize) -> String {
 /// A link to a picture, which works as long as the picture is kept.
 pub fn picture_url(config: &Config, record: &JobRecord, index: usize) -> String {
     let path = picture_path(record, index);
-    let kept = if record.request.delivery.temporary { config::KEPT_TEMPORARY } else { config::KEPT };
+    let kept = if record.request.delivery.temporary { config.kept_temporary } else { config.kept };
     // Whole hours from the beginning, so that the link is the same before and after the picture is there.
     let expires = Millis(record.created + kept.0 + 3_600_000);
     let grant = Grant { method: "GET", path: &path, tenant: &record.account, expires };

@@ -1,7 +1,7 @@
 // What is accepted is not lost, whatever dies, stalls or speaks too late; and no credit goes astray.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { Client } from './support/client.mjs';
 import { Stack, eventually } from './support/stack.mjs';
 
@@ -9,6 +9,7 @@ let stack;
 before(async () => {
   stack = await Stack.start({ node: 'none' });
 });
+afterEach(() => stack.stopStubs());
 after(() => stack?.stop());
 
 /** Asks until the service answers at all: what was not answered may or may not have been accepted. */
@@ -17,7 +18,7 @@ async function persistently(act) {
 }
 
 test('jobs that were accepted survive kills of workerd, each is charged once', async () => {
-  const stub = await stack.stubNode({ delay: 20 });
+  await stack.stubNode({ delay: 20 });
   const client = await stack.signUp({ plan: 'enterprise', credits: 200 });
   const before = (await client.json('GET', '/v1/usage')).credits;
   const accepted = new Set();
@@ -38,7 +39,6 @@ test('jobs that were accepted survive kills of workerd, each is charged once', a
   }
   const usage = await client.json('GET', '/v1/usage');
   assert.deepEqual([usage.credits, usage.held], [before - 40, 0]);
-  stub.stop();
 });
 
 test('a node that stalls loses its job to another, and is refused when it speaks at last', async () => {
@@ -46,7 +46,7 @@ test('a node that stalls loses its job to another, and is refused when it speaks
   const client = await stack.signUp();
   const { id } = await client.make({ prompt: 'a fish' });
   const old = await eventually('the first node has the job', () => stalled.leases[0]);
-  stalled.stop();
+  await stalled.stop();
 
   const other = await stack.stubNode({ name: 'other' });
   const job = await client.over(id);
@@ -60,7 +60,6 @@ test('a node that stalls loses its job to another, and is refused when it speaks
   assert.equal(await stalled.upload(old, 0, bytes), 409);
   assert.equal(await stalled.end(old, { outcome: 'done', pictures: [made], seconds: 1, batch: 1 }), 409);
   assert.deepEqual(await client.json('GET', `/v1/jobs/${id}`), job);
-  other.stop();
 });
 
 test('a job that every node fails is given up after three attempts, and refunded', async () => {
@@ -76,7 +75,6 @@ test('a job that every node fails is given up after three attempts, and refunded
   assert.equal(failing.leases.length, 3);
   const usage = await client.json('GET', '/v1/usage');
   assert.deepEqual([usage.credits, usage.held], [20, 0]);
-  failing.stop();
 });
 
 test('work that is handed back costs no attempt', async () => {
@@ -89,12 +87,11 @@ test('work that is handed back costs no attempt', async () => {
   const job = await client.over((await client.make({ prompt: 'a house' })).id);
   assert.equal(job.status, 'succeeded', JSON.stringify(job));
   assert.equal(leaving.leases.length, 5);
-  leaving.stop();
 });
 
 test('a picture that is not what it is said to be is refused', async () => {
   const tried = [];
-  const lying = await stack.stubNode({
+  await stack.stubNode({
     name: 'lying',
     async work(stub, lease) {
       const { bytes } = stub.picture(lease, 0);
@@ -108,7 +105,6 @@ test('a picture that is not what it is said to be is refused', async () => {
   const job = await client.over((await client.make({ prompt: 'a tree' })).id);
   assert.deepEqual(tried, [422, 422, 422]);
   assert.equal(job.status, 'succeeded', JSON.stringify(job));
-  lying.stop();
 });
 
 test('nodes need the token', async () => {

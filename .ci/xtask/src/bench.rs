@@ -7,17 +7,19 @@ use clap::Args;
 
 use crate::browser::Browser;
 use crate::dist;
+use crate::edge;
 use crate::golden;
 use crate::onnx::Onnx;
 use crate::place::Place;
-use crate::process::{exit_code, shown};
+use crate::process::{exit_code, quiet, shown};
 use crate::step::Steps;
 use crate::test::build_native;
 
 /// Each bench prints a table, or one JSON object a line with `--json`.
-const BENCHES: [(&str, &str); 2] = [
+const BENCHES: [(&str, &str); 3] = [
     ("weights", "how long files take to be refused that were made to break their reader"),
     ("browser", "the demo model in Chromium, natively, and in onnxruntime-web"),
+    ("edge", "the Worker's hot paths beside a JavaScript worker on the same workerd and native axum"),
 ];
 
 /// Options of `bench`.
@@ -42,6 +44,7 @@ impl Bench {
         for (name, _) in chosen {
             let status = match *name {
                 "weights" => self.weights(place).await?,
+                "edge" => self.edge(place).await?,
                 _ => self.browser(place).await?,
             };
             if !status.success() {
@@ -57,6 +60,26 @@ impl Bench {
             .args(["bench", "--quiet", "-p", "weights", "--bench", "hostile", "--"])
             .args(self.json.then_some("--json"));
         shown(&mut bench).await
+    }
+
+    async fn edge(&self, place: &Place) -> Result<ExitStatus> {
+        let steps = Steps::for_json(self.json);
+        edge::ensure(place, steps).await?;
+        let mut native = place.cargo();
+        native.args(["build", "--quiet", "--release", "-p", "gateway", "--example", "native"]);
+        let what = "the native side of the bench does not build";
+        steps
+            .run("building the native side (first time about 2 min)", quiet(&mut native, &place.log("bench"), what))
+            .await?;
+        let mut node = place.command("node");
+        node.env("MINIFLARE", place.npm().join("node_modules/miniflare"))
+            .env("SERVE", place.root.join("edge/serve.mjs"))
+            .env("WORKER", place.worker())
+            .env("DIST", place.root.join("static"))
+            .env("NATIVE", place.target("native").join("release/examples/native"))
+            .arg("tests/bench/edge.mjs")
+            .args(self.json.then_some("--json"));
+        shown(&mut node).await
     }
 
     async fn browser(&self, place: &Place) -> Result<ExitStatus> {

@@ -72,5 +72,5 @@ async fn build(place: &Place, steps: Steps, toolchain: WasmToolchain) -> Result<
     toolchain.apply(place, &mut trunk);
     steps.run("assembling the page", quiet(&mut trunk, &place.log("trunk"), "Trunk cannot assemble the page")).await?;
     boot::move_inline_scripts(&dist)?;
-    wasm_opt::shrink(place, &dist, steps).await
+    wasm_opt::shrink(place, steps).await
 }

@@ -31,8 +31,8 @@ const SOURCES: [&str; 9] = [
 
 /// Build what is deployed: the Worker and the files that it serves.
 pub async fn run(place: &Place) -> Result<ExitCode> {
-    dist::ensure(place, Steps::Plain).await?;
     ensure(place, Steps::Plain).await?;
+    dist::ensure(place, Steps::Plain).await?;
     size::check(place, Steps::Plain)?;
     println!("deploy with: npx wrangler deploy --config edge/wrangler.toml");
     Ok(ExitCode::SUCCESS)
@@ -77,8 +77,7 @@ async fn build(place: &Place, steps: Steps, toolchain: WasmToolchain) -> Result<
         .env("ESBUILD_BIN", esbuild(place).await);
     let what = "the edge does not build";
     steps.run("building the edge (first time about 4 min)", quiet(&mut build, &place.log("edge"), what)).await?;
-    // Not by worker-build, which keeps every function's name.
-    wasm_opt::shrink(place, &worker, steps).await
+    wasm_opt::strip_names(place, &worker, steps).await
 }
 
 /// The program itself: the script of this name starts Node.js first.

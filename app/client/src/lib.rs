@@ -1,7 +1,7 @@
 //! The edge's REST API as typed calls.
 //!
-//! A [`Client`] says what is asked; a [`Transport`] carries it. In a browser that is `Browser`, the page's own `fetch`;
-//! elsewhere it is a few lines around the program's HTTP client. Types and problem codes are the API's own.
+//! A [`Client`] says what is asked; a [`Transport`] carries it. In a browser that is `Browser`, the page's own `fetch`
+//! (feature `browser`); elsewhere it is a few lines around the program's HTTP client. Types and problem codes are the API's own.
 //!
 //! ```no_run
 //! # use client::{Client, ClientError, JobEvent, Transport};
@@ -19,7 +19,7 @@
 //! ```
 
 mod body;
-#[cfg(target_arch = "wasm32")]
+#[cfg(feature = "browser")]
 mod browser;
 mod client;
 mod error;
@@ -39,7 +39,7 @@ pub use api::{
     },
 };
 pub use body::{file_of, image_body, inline_image};
-#[cfg(target_arch = "wasm32")]
+#[cfg(feature = "browser")]
 pub use browser::{Browser, Stream};
 pub use client::Client;
 pub use error::{ClientError, Problem};

@@ -66,7 +66,7 @@ impl Inner {
             self.store.put_idempotency(key, &hex(request), number, now.0, forget)?;
         }
         let stored = stored(&facts, accept, plan, number, price, from_month);
-        self.store.put_job(&stored, Some(now.0 + OFFER_AGAIN))?;
+        self.store.put_job(&stored, Some(now.0 + OFFER_AGAIN), None)?;
         self.save(facts)?;
         Ok(stored.record)
     }

@@ -36,7 +36,11 @@ impl Inner {
         }
         let plan = self.plan(facts)?;
         if credential.counts {
-            *limit = Some(self.count(facts, plan)?);
+            let (state, is_admitted) = self.count(facts, plan);
+            *limit = Some(state);
+            if !is_admitted {
+                return Err(Denied::RateLimited);
+            }
         }
         if let Some(reason) = &facts.suspended {
             return Err(Denied::Suspended(reason.clone()));
@@ -50,7 +54,7 @@ impl Inner {
     }
 
     /// Counts a request in memory; it is written with the job that it admits, so that a crash admits no job twice.
-    fn count(&self, facts: &Facts, plan: Plan) -> Result<LimitState> {
+    fn count(&self, facts: &Facts, plan: Plan) -> (LimitState, bool) {
         let mut log = self.log.borrow_mut();
         let log = log.get_or_insert_with(|| facts.log.clone());
         let decision = log.admit(plan.limit(), config::now());
@@ -60,7 +64,7 @@ impl Inner {
             remaining: decision.remaining,
             retry_after_ms: decision.retry_after.0,
         };
-        if decision.admitted { Ok(state) } else { Err(Denied::RateLimited) }
+        (state, decision.admitted)
     }
 
     /// What the account's plan allows.

@@ -17,10 +17,17 @@ impl Inner {
         }
         let mut stored = self.find(job)?;
         self.delete_pictures(&stored.record).await?;
+        self.strip(&mut stored)?;
+        Ok(stored.record)
+    }
+
+    /// The words go with the pictures, also those that webhooks were told.
+    fn strip(&self, stored: &mut Stored) -> Result<()> {
         stored.record.is_deleted = true;
         stored.record.expires = None;
-        self.keep(&mut stored)?;
-        Ok(stored.record)
+        forget_words(stored);
+        self.store.forget_deliveries(&stored.record.id)?;
+        self.keep(stored)
     }
 
     async fn delete_pictures(&self, record: &JobRecord) -> Result<()> {
@@ -39,21 +46,44 @@ impl Inner {
         }
     }
 
-    /// Deletes pictures and uploads whose time is over.
+    /// Deletes pictures and uploads whose time is over, and jobs whose pictures are long gone.
     pub(super) async fn delete_expired(&self, now: u64) -> Result<()> {
         for mut stored in self.store.expired_jobs(now)? {
+            if stored.record.is_deleted {
+                self.store.delete_job(stored.record.number)?;
+                continue;
+            }
             self.delete_pictures(&stored.record).await?;
-            stored.record.is_deleted = true;
-            stored.record.expires = None;
-            // The words go with the pictures.
-            forget_words(&mut stored);
-            self.keep(&mut stored)?;
+            self.strip(&mut stored)?;
         }
         for UploadRecord { id, object, .. } in self.store.expired_uploads(now)? {
             objects::delete(&self.env, &object).await.map_err(|error| Denied::Internal(format!("{error:?}")))?;
             self.store.delete_upload(&id)?;
         }
-        self.store.forget_before(now.saturating_sub(config::KEPT.0))?;
+        self.store.forget_before(now.saturating_sub(self.config()?.kept.0))
+    }
+
+    /// Deletes inputs and uploads that no row knows, once a day: the edge ended between storing one and having it recorded.
+    pub(super) async fn delete_orphans(&self, now: u64) -> Result<()> {
+        let age = self.config()?.kept_inputs.0;
+        let Some(mut facts) = self.store.facts()? else { return Ok(()) };
+        if now.saturating_sub(facts.compared) < age {
+            return Ok(());
+        }
+        let before = now.saturating_sub(age);
+        facts.compared = now;
+        self.save(facts.clone())?;
+        let failed = |error| Denied::Internal(format!("{error:?}"));
+        for part in ["inputs", "uploads"] {
+            let prefix = format!("{}/{part}/", facts.account);
+            let old = objects::older(&self.env, &prefix, before).await.map_err(failed)?;
+            // What is recorded is asked only now: it may have been recorded meanwhile.
+            let mut known = self.store.open_inputs()?;
+            known.extend(self.store.uploads()?.into_iter().map(|upload| upload.object));
+            for object in old.into_iter().filter(|object| !known.contains(object)) {
+                objects::delete(&self.env, &object).await.map_err(failed)?;
+            }
+        }
         Ok(())
     }
 
@@ -98,8 +128,9 @@ impl Inner {
         crate::directory::forget(&self.env, &facts.account).await.map_err(failed)?;
         let storage = self.state.storage();
         let failed = |error: worker::Error| Denied::Internal(error.to_string());
-        storage.delete_alarm().await.map_err(failed)?;
+        // The alarm last: should this end in between, it finds nothing to do.
         storage.delete_all().await.map_err(failed)?;
+        storage.delete_alarm().await.map_err(failed)?;
         self.live.borrow_mut().clear();
         self.log.borrow_mut().take();
         self.alarm.set(None);

@@ -46,20 +46,20 @@ impl Inner {
     /// Gives a queued job to a node.
     pub(super) async fn lease(&self, facts: &Facts, number: u64, node: String) -> Result<Granted> {
         let mut stored = self.store.job(number)?.ok_or(Denied::NotFound)?;
-        let now = config::now();
-        let epoch = stored.life.lease(now, config::LEASE).map_err(stale)?;
+        let (now, length) = (config::now(), self.config()?.lease);
+        let epoch = stored.life.lease(now, length).map_err(stale)?;
         stored.node = Some(node);
         self.keep(&mut stored)?;
         let previews = self.has_watchers(number);
         let granted = Granted {
             epoch,
-            lease_ms: config::LEASE.0,
+            lease_ms: length.0,
             previews,
             traceparent: stored.traceparent.clone(),
             job: stored.record,
         };
         debug_assert_eq!(granted.job.account, facts.account, "an object is one account's");
-        self.wake(now.0 + config::LEASE.0).await;
+        self.wake(now.0 + length.0).await;
         Ok(granted)
     }
 
@@ -78,15 +78,15 @@ impl Inner {
     /// Hears from a node: keeps the lease alive and passes on what it says.
     pub(super) async fn report(&self, number: u64, report: Report) -> Result<Heard> {
         let mut stored = self.store.job(number)?.ok_or(Denied::NotFound)?;
-        let now = config::now();
+        let (now, length) = (config::now(), self.config()?.lease);
         let before = stored.life.state();
-        stored.life.heartbeat(report.epoch, now, config::LEASE).map_err(stale)?;
+        stored.life.heartbeat(report.epoch, now, length).map_err(stale)?;
         // A row a step would wait for the disk each time; half a lease is enough to know that it lives.
         let is_due = matches!((before, stored.life.state()), (State::Running { until }, State::Running { .. })
-            if until.since(now).0 < config::LEASE.0 / 2);
+            if until.since(now).0 < length.0 / 2);
         if is_due {
             self.keep(&mut stored)?;
-            self.wake(now.0 + config::LEASE.0).await;
+            self.wake(now.0 + length.0).await;
         }
         self.tell_progress(number, report.progress, report.preview);
         Ok(Heard { previews: self.has_watchers(number) })
@@ -145,7 +145,8 @@ impl Inner {
                 let is_captured = settlement == Settlement::Captured;
                 self.store.settle(number, is_captured, now)?;
                 stored.record.finished = Some(now);
-                let kept = if stored.record.request.delivery.temporary { config::KEPT_TEMPORARY } else { config::KEPT };
+                let config = self.config()?;
+                let kept = if stored.record.request.delivery.temporary { config.kept_temporary } else { config.kept };
                 stored.record.expires = Some(now + kept.0);
                 count(&mut facts, &stored, is_captured, now);
                 self.keep(&mut stored)?;
@@ -168,7 +169,13 @@ impl Inner {
             State::Running { until } => Some(until.0),
             _ => None,
         };
-        self.store.put_job(stored, due)
+        let goes = if stored.record.is_deleted {
+            let kept = self.config()?.kept.0;
+            stored.record.finished.map(|finished| finished + kept)
+        } else {
+            stored.record.expires
+        };
+        self.store.put_job(stored, due, goes)
     }
 
     /// Ends leases of silent nodes, offers what no node has, sends what is due, deletes what is over.
@@ -193,10 +200,11 @@ impl Inner {
                 self.apply(facts, stored, effect)?;
             }
         }
-        for record in offers {
-            dispatcher::offer(&self.env, &record).await;
+        if !offers.is_empty() {
+            dispatcher::offer(&self.env, &offers).await;
         }
         self.delete_expired(now.0).await?;
+        self.delete_orphans(now.0).await?;
         Rc::clone(&self).deliver_due()?;
         self.alarm.set(None);
         self.wake_for_next().await

@@ -112,6 +112,8 @@ impl Account {
             Err(denied) => return (Err(denied), None),
         };
         match by {
+            // A deleted account is gone for everyone at once, although its files go one after another.
+            By::Edge if facts.deleted.is_some() && !matches!(op, Op::Sweep) => (Err(Denied::NotFound), None),
             By::Edge => (self.for_edge(facts, op).await, None),
             By::Key(credential) => {
                 let mut limit = None;
@@ -183,6 +185,7 @@ impl Account {
             }
             Op::Suspend { reason } => value(&inner.suspend(facts, reason)?),
             Op::Job(job) => value(&inner.record(&job)?),
+            Op::Upload { id } => value(&inner.store.upload(&id)?.ok_or(Denied::NotFound)?),
             _ => Err(Denied::Internal("the edge asked an account for something of its owner's".to_owned())),
         }
     }

@@ -8,7 +8,7 @@ use gateway::{
     rate_limit::{Log, RecentRequests},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use worker::{SqlStorage, SqlStorageValue};
 
 /// What every row-touching function returns.
@@ -66,6 +66,9 @@ pub struct Facts {
     pub public: (String, u64),
     /// Signs deliveries to addresses that came with a request.
     pub webhook_secret: [u8; 24],
+    /// When its stored inputs were last compared with its jobs.
+    #[serde(default)]
+    pub compared: u64,
 }
 
 /// A job as it is stored.
@@ -262,8 +265,8 @@ impl Store {
         Ok(true)
     }
 
-    /// Keeps a job, new or changed. `due` is when something must be done about it.
-    pub fn put_job(&self, job: &Stored, due: Option<u64>) -> Result<()> {
+    /// Keeps a job, new or changed. `due` is when something must be done about it, `goes` when its pictures go, or it does.
+    pub fn put_job(&self, job: &Stored, due: Option<u64>, goes: Option<u64>) -> Result<()> {
         let query = "INSERT INTO jobs (number, id, is_open, due, expires, value) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (number) DO \
                      UPDATE SET is_open = excluded.is_open, due = excluded.due, expires = excluded.expires, value = excluded.value";
         let is_open = u64::from(!job.life.state().is_over());
@@ -272,7 +275,7 @@ impl Store {
             job.record.id.as_str().into(),
             int(is_open),
             maybe(due),
-            maybe(job.record.expires.filter(|_| !job.record.is_deleted)),
+            maybe(goes),
             write(job)?.into(),
         ];
         self.run(query, bound).map(drop)
@@ -305,9 +308,20 @@ impl Store {
         self.values("SELECT value FROM jobs WHERE due <= ? ORDER BY number LIMIT 100", vec![int(now)])
     }
 
-    /// Jobs whose pictures go.
+    /// Jobs whose pictures go, or that do themselves.
     pub fn expired_jobs(&self, now: u64) -> Result<Vec<Stored>> {
         self.values("SELECT value FROM jobs WHERE expires <= ? AND is_open = 0 LIMIT 50", vec![int(now)])
+    }
+
+    /// Forgets a job.
+    pub fn delete_job(&self, number: u64) -> Result<()> {
+        self.run("DELETE FROM jobs WHERE number = ?", vec![int(number)]).map(drop)
+    }
+
+    /// Where the inputs of jobs are that wait or run.
+    pub fn open_inputs(&self) -> Result<BTreeSet<String>> {
+        let open: Vec<Stored> = self.values("SELECT value FROM jobs WHERE is_open = 1", Vec::new())?;
+        Ok(open.into_iter().flat_map(|stored| stored.inputs.into_values()).collect())
     }
 
     /// When something must be done next.
@@ -437,9 +451,16 @@ impl Store {
         rows.into_iter().map(|row| Ok((row.id, read(&row.value)?, row.next.map(|next| next as u64)))).collect()
     }
 
+    /// Forgets what was told of a job, as far as nothing of it is still to be sent.
+    pub fn forget_deliveries(&self, job: &str) -> Result<()> {
+        let query = "DELETE FROM deliveries WHERE next IS NULL AND value ->> '$.job' = ?";
+        self.run(query, vec![job.into()]).map(drop)
+    }
+
     /// Forgets deliveries and other marks of long ago.
     pub fn forget_before(&self, at: u64) -> Result<()> {
         self.run("DELETE FROM deliveries WHERE at < ? AND next IS NULL", vec![int(at)])?;
+        self.run("DELETE FROM idempotency WHERE at < ?", vec![int(at)])?;
         self.run("DELETE FROM audit WHERE at < ?", vec![int(at)]).map(drop)
     }
 

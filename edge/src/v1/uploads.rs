@@ -2,7 +2,7 @@
 
 use crate::{
     account::op::{Op, Scope, UploadRecord},
-    config,
+    call as calls, config,
     error::{Failure, Result},
     http::{self, Call, Presented},
     inputs, objects, random,
@@ -40,7 +40,7 @@ pub async fn create(call: &Call, request: &mut Request, who: &Presented) -> Resu
         width: header.width,
         height: header.height,
         sha256: random::hex(&sha256),
-        expires: config::now().0 + config::KEPT_TEMPORARY.0,
+        expires: config::now().0 + call.config.kept_temporary.0,
     };
     if let Err(failure) = call.ask::<()>(who, Scope::Images, Op::AddUpload(upload.clone())).await {
         objects::delete(&call.env, &upload.object).await?;
@@ -79,8 +79,10 @@ pub async fn serve(call: &Call, account: &str, file: &str) -> Result<Response> {
     let keys = std::slice::from_ref(&call.config.signing);
     let verified = signed_url::verify(keys, "GET", &call.path, account, &call.raw_query, config::now());
     verified.map_err(|error| Failure::new(Code::Forbidden, error.to_string()))?;
-    let id = file.split('.').next().unwrap_or_default();
-    let object = objects::bucket(&call.env)?.get(format!("{account}/uploads/{id}")).execute().await?;
+    let id = file.split('.').next().unwrap_or_default().to_owned();
+    // Only the account knows whether it was deleted meanwhile.
+    let upload: UploadRecord = calls::for_edge(&call.env, account, Op::Upload { id }).await?;
+    let object = objects::bucket(&call.env)?.get(upload.object).execute().await?;
     let object = object.ok_or_else(Failure::not_found)?;
     let headers = worker::Headers::new();
     let kind = object.http_metadata().content_type.unwrap_or_else(|| "application/octet-stream".to_owned());

@@ -15,7 +15,7 @@ export class Client {
     this.account = account;
   }
 
-  /** One call: `{status, headers, body}`, the body parsed where it is JSON, else its bytes. */
+  /** One call: `{status, headers, body, bytes}`, the body parsed where it is JSON, else its bytes. */
   async call(method, path, body = undefined, headers = {}) {
     const isRaw = body === undefined || typeof body === 'string' || body instanceof Uint8Array || body instanceof FormData;
     const response = await fetch(new URL(path, this.url), {
@@ -30,7 +30,7 @@ export class Client {
     });
     const bytes = Buffer.from(await response.arrayBuffer());
     const isJson = /[/+]json\b/.test(response.headers.get('content-type') ?? '');
-    return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(bytes) : bytes };
+    return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(bytes) : bytes, bytes };
   }
 
   /** The JSON of a call that must succeed. */

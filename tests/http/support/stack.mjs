@@ -33,6 +33,7 @@ export class Stack {
   #exceptions;
   #edge = null;
   #node = null;
+  #stubs = [];
 
   /**
    * Starts workerd and one node: `stub` draws nothing and is quick, `real` runs the demo model, `none` leaves that to the test.
@@ -75,7 +76,7 @@ export class Stack {
   async startEdge() {
     const variables = Object.entries(this.#variables).flatMap(([name, value]) => ['--var', `${name}=${value}`]);
     const exceptions = this.#exceptions.map((host) => (host === 'self' ? `127.0.0.1:${this.#port}` : host));
-    const options = { port: this.#port, state: join(this.#state, 'edge'), worker, dist, 'egress-exceptions': exceptions.join() };
+    const options = { port: this.#port, state: join(this.#state, 'edge'), worker, dist, 'egress-exceptions': exceptions.join(), shed: 1e9 };
     const flags = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
     this.#edge = this.#spawn('edge.log', process.execPath, [serve, ...flags, ...variables], {
       ADMIN_TOKEN: this.adminToken,
@@ -101,9 +102,15 @@ export class Stack {
   /** A node that draws nothing, in this process. */
   async stubNode(options = {}) {
     const stub = new StubNode({ url: this.url, token: this.nodeToken, ...options });
+    this.#stubs.push(stub);
     stub.start();
     await this.#until('the stub node is known', () => this.#offers(stub.model.id));
     return stub;
+  }
+
+  /** Ends all stub nodes. */
+  async stopStubs() {
+    await Promise.all(this.#stubs.splice(0).map((stub) => stub.stop()));
   }
 
   /** Starts a real node with the demo model, and waits until the edge offers it. */
@@ -126,7 +133,7 @@ export class Stack {
   }
 
   async stop() {
-    this.stub?.stop();
+    for (const stub of this.#stubs) stub.kill();
     for (const child of [this.#node, this.#edge]) {
       child?.kill('SIGTERM');
       if (child) await ended(child);

@@ -28,11 +28,13 @@ export class StubNode {
 
   #url;
   #token;
-  #stopped = new AbortController();
+  #killed = new AbortController();
+  #isEnding = false;
+  #loop = null;
   #busy = 0;
 
   /** `slots` jobs at a time, each taking `delay` milliseconds. */
-  constructor({ url, token, name = 'stub', slots = 8, delay = 0, model = {}, waitSeconds = 5, work = null }) {
+  constructor({ url, token, name = 'stub', slots = 8, delay = 0, model = {}, waitSeconds = 1, work = null }) {
     this.#url = url;
     this.#token = token;
     Object.assign(this, { name, slots, delay, waitSeconds, model: { ...MODEL, ...model } });
@@ -40,12 +42,19 @@ export class StubNode {
   }
 
   start() {
-    void this.#lease();
+    this.#loop = this.#lease();
   }
 
-  /** Takes no more work; what it has, it leaves as it is. */
+  /** Takes no more work, and hands back what still comes; what it has, it leaves as it is. */
   stop() {
-    this.#stopped.abort();
+    this.#isEnding = true;
+    return this.#loop;
+  }
+
+  /** Is gone at once, in the middle of asking for work. */
+  kill() {
+    this.#isEnding = true;
+    this.#killed.abort();
   }
 
   /** Uploads every picture and ends the lease: the usual work. */
@@ -83,6 +92,12 @@ export class StubNode {
     return this.#status('report', await this.#call('POST', lease, 'events', { epoch, progress, preview }));
   }
 
+  /** What it is told when it says that it is at work. */
+  async heard(lease) {
+    const response = await this.#call('POST', lease, 'events', { epoch: lease.epoch });
+    return response.json();
+  }
+
   /** The status of the answer. */
   async upload(lease, index, bytes, { epoch = lease.epoch, hash = sha256(bytes) } = {}) {
     const path = `pictures/${index}?epoch=${epoch}`;
@@ -95,7 +110,7 @@ export class StubNode {
   }
 
   async #lease() {
-    while (!this.#stopped.signal.aborted) {
+    while (!this.#isEnding) {
       const wanted = this.slots - this.#busy;
       try {
         const response = await this.#fetch('POST', '/node/v1/lease', {
@@ -114,7 +129,10 @@ export class StubNode {
           continue;
         }
         const { leases } = parsed(await response.text());
-        for (const lease of leases) this.#take(lease);
+        for (const lease of leases) {
+          if (this.#isEnding) await this.end(lease, { outcome: 'handed_back' });
+          else this.#take(lease);
+        }
         if (wanted === 0) await sleep(PAUSE);
       } catch {
         // The edge is away, as it is now and then in these tests.
@@ -147,7 +165,7 @@ export class StubNode {
     const isBytes = body instanceof Uint8Array;
     return fetch(new URL(path, this.#url), {
       method,
-      signal: path.endsWith('/lease') ? this.#stopped.signal : undefined,
+      signal: path.endsWith('/lease') ? this.#killed.signal : undefined,
       headers: {
         authorization: `Bearer ${this.#token}`,
         ...(body !== undefined && { 'content-type': isBytes ? 'image/png' : 'application/json' }),

@@ -1,4 +1,4 @@
-//! The description of both dialects as OpenAPI 3.1, and as a collection for Postman.
+//! The description of both dialects as `OpenAPI` 3.1, and as a collection for Postman.
 //!
 //! What is answered is described by the types that are written; what is asked for is read field by field, and described here by
 //! hand. Tests hold every example against the readers.
@@ -14,7 +14,7 @@ mod tests;
 
 use crate::v1::Code;
 use operation::Described;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use utoipa::openapi::{
     Components, ComponentsBuilder, ContentBuilder, Info, License, OpenApiBuilder, Ref, Response, ResponseBuilder,
@@ -165,18 +165,4 @@ fn any_problem() -> Response {
 
 fn problem_content(example: Option<Value>) -> utoipa::openapi::Content {
     ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).example(example).build()
-}
-
-/// Every example of a request in the document, by the operation it belongs to.
-fn examples(document: &Value) -> Vec<(String, Value)> {
-    let empty = Map::new();
-    let paths = document["paths"].as_object().unwrap_or(&empty);
-    let operations = paths.values().filter_map(Value::as_object).flat_map(Map::values);
-    operations
-        .filter_map(|operation| {
-            let id = operation["operationId"].as_str()?.to_owned();
-            let example = operation.pointer("/requestBody/content/application~1json/example")?.clone();
-            Some((id, example))
-        })
-        .collect()
 }

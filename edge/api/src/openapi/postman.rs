@@ -76,7 +76,7 @@ fn request(path: &str, method: &str, operation: &Value) -> Value {
         Some([scheme, ..]) if scheme.get("adminToken").is_some() => request["auth"] = bearer("{{admin_token}}"),
         // The older calls have their key in the body.
         Some([scheme, ..]) if scheme.as_object().is_some_and(Map::is_empty) => {
-            request["auth"] = json!({ "type": "noauth" })
+            request["auth"] = json!({ "type": "noauth" });
         }
         Some(_) => {}
     }

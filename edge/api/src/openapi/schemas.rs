@@ -25,6 +25,7 @@ pub fn derived() -> Vec<(String, RefOr<Schema>)> {
         of::<v1::DeliveryStatus>(),
         of::<v1::Estimate>(),
         of::<v1::Export>(),
+        of::<v1::ExportedJob>(),
         of::<v1::Fault>(),
         of::<v1::Job>(),
         of::<v1::JobError>(),

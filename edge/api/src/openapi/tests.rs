@@ -5,6 +5,7 @@ use crate::{
     modelslab::{self, Call, Operation},
     v1::{NewGrant, NewKey, NewPlan, NewWebhook, image_request},
 };
+use serde_json::Map;
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 fn checked_in(name: &str) -> String {
@@ -83,6 +84,20 @@ fn every_path_of_the_older_dialect_is_a_route() {
     for path in document()["paths"].as_object().expect("paths").keys().filter(|path| path.starts_with("/api/")) {
         assert!(modelslab::route(&path.replace("{id}", "7")).is_some(), "{path}");
     }
+}
+
+/// Every example of a request in the document, by the operation it belongs to.
+fn examples(document: &Value) -> Vec<(String, Value)> {
+    let empty = Map::new();
+    let paths = document["paths"].as_object().unwrap_or(&empty);
+    let operations = paths.values().filter_map(Value::as_object).flat_map(Map::values);
+    operations
+        .filter_map(|operation| {
+            let id = operation["operationId"].as_str()?.to_owned();
+            let example = operation.pointer("/requestBody/content/application~1json/example")?.clone();
+            Some((id, example))
+        })
+        .collect()
 }
 
 /// An example that the reader of its operation would refuse would send everyone who copies it astray.

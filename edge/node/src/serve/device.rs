@@ -2,9 +2,9 @@
 
 use crate::device::DeviceKind;
 use anyhow::Result;
-use burn::tensor::Device;
+use burn::tensor::{Device, DeviceKind as Adapter};
 use clap::ValueEnum;
-use std::panic::catch_unwind;
+use std::panic::{UnwindSafe, catch_unwind};
 
 /// A device, or the best that there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,20 +26,28 @@ impl DeviceChoice {
             Self::Cpu => DeviceKind::Cpu,
             Self::Wgpu => DeviceKind::Wgpu,
             Self::Cuda => DeviceKind::Cuda,
-            Self::Auto => {
-                let found =
-                    [DeviceKind::Cuda, DeviceKind::Wgpu].into_iter().find_map(|kind| Some((kind, works(kind)?)));
-                return Ok(found.unwrap_or((DeviceKind::Cpu, Device::flex())));
-            }
+            Self::Auto => return Ok(best()),
         };
         Ok((kind, kind.open()?))
     }
 }
 
-/// The device, if it can be used: drivers that are not there are told of by panics.
-fn works(kind: DeviceKind) -> Option<Device> {
+/// The first of these that works: a driver written in software also calls itself an adapter, and is slower than the CPU backend.
+fn best() -> (DeviceKind, Device) {
+    let card = |kind| move || Ok(Device::wgpu_options().device_kind(kind).init()?);
+    works(|| DeviceKind::Cuda.open())
+        .map(|device| (DeviceKind::Cuda, device))
+        .or_else(|| {
+            let found = works(card(Adapter::DiscreteGpu(0))).or_else(|| works(card(Adapter::IntegratedGpu(0))));
+            found.map(|device| (DeviceKind::Wgpu, device))
+        })
+        .unwrap_or((DeviceKind::Cpu, Device::flex()))
+}
+
+/// The device, if it can be used: a driver that is not there can be told of by a panic.
+fn works(open: impl FnOnce() -> Result<Device> + UnwindSafe) -> Option<Device> {
     catch_unwind(|| {
-        let device = kind.open().ok()?;
+        let device = open().ok()?;
         device.sync().ok()?;
         Some(device)
     })

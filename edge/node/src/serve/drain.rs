@@ -16,6 +16,8 @@ use tokio::{select, sync::watch, time::sleep_until};
 
 /// Work that takes longer than this is handed back; the rest of the half minute is for saying so.
 const GRACE: Duration = Duration::from_secs(24);
+/// When the program ends, whatever could not be said by then.
+const END: Duration = Duration::from_secs(29);
 /// What a shell calls a program that Ctrl-C ended.
 const STOPPED: i32 = 130;
 
@@ -57,6 +59,12 @@ impl Drain {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// Waits until the program must end, long after it began to.
+    pub async fn over(&self) {
+        let until = self.begun().await;
+        sleep_until((until + END.saturating_sub(GRACE)).into()).await;
     }
 
     /// Waits until a job should be handed back: it has not begun when draining does, or will not be over in time.

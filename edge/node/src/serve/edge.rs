@@ -303,5 +303,9 @@ mod tests {
             assert!(Edge::new(bad, &token).is_err(), "{bad}");
         }
         assert!(Edge::new("http://127.0.0.1:8787/", &token).is_ok());
+        // A machine may have no certificates, which is told and no panic.
+        if let Err(error) = Edge::new("https://example.com", &token) {
+            assert!(error.to_string().contains("certificates"), "{error}");
+        }
     }
 }

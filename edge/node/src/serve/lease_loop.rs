@@ -7,29 +7,36 @@ use tokio::{
     select,
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 /// How long the edge may keep a call open when there is nothing to do, in seconds.
 const WAIT: u32 = 20;
 /// How often a node that is full says that it is there.
 const PRESENCE: Duration = Duration::from_secs(10);
+/// An edge that has nothing and does not wait is not asked more often than this.
+const BETWEEN_CALLS: Duration = Duration::from_millis(500);
 /// How long an open call may still bring work, which is handed back, once the node ends.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// Works until the node drains and everything is finished or handed back.
 pub async fn run(node: Arc<Node>) {
     let slots = Arc::new(Semaphore::new(node.slots as usize));
+    count(&node, &slots);
     let mut jobs = JoinSet::new();
     let mut backoff = Backoff::default();
     while !node.drain.is_begun() {
         let free = free_slots(&node, &slots).await;
+        let asked = Instant::now();
         match ask(&node, free).await {
             None => break,
             Some(Ok(reply)) => {
                 backoff = Backoff::default();
                 if node.health.edge(true) {
                     log::info("the edge answers again", &[]);
+                }
+                if reply.leases.is_empty() {
+                    pause(&node, asked + BETWEEN_CALLS).await;
                 }
                 take(&node, &slots, &mut jobs, reply);
             }
@@ -38,26 +45,44 @@ pub async fn run(node: Arc<Node>) {
                 if node.health.edge(false) {
                     log::warn("no work can be asked for", &[("why", error.to_string().into())]);
                 }
-                select! {
-                    () = sleep(backoff.next()) => {}
-                    _ = node.drain.begun() => {}
-                }
+                pause(&node, Instant::now() + backoff.next()).await;
             }
         }
         while jobs.try_join_next().is_some() {}
-        node.metrics.slots(node.slots as usize - slots.available_permits(), node.slots as usize);
     }
     while jobs.join_next().await.is_some() {}
 }
 
-/// Waits for a free slot, but not so long that the node would be thought gone.
-async fn free_slots(node: &Node, slots: &Semaphore) -> u32 {
+/// Counts the slots that are taken.
+fn count(node: &Node, slots: &Semaphore) {
+    let all = node.slots as usize;
+    node.metrics.slots(all - slots.available_permits(), all);
+}
+
+/// Does nothing until then, or until the node ends.
+async fn pause(node: &Node, until: Instant) {
     select! {
-        permit = slots.acquire() => drop(permit),
-        () = sleep(PRESENCE) => {}
+        () = sleep_until(until) => {}
         _ = node.drain.begun() => {}
     }
-    if node.health.is_stuck() { 0 } else { slots.available_permits() as u32 }
+}
+
+/// Waits for a free slot, but not so long that the node would be thought gone. While the device does not move, none is free.
+async fn free_slots(node: &Node, slots: &Semaphore) -> u32 {
+    let presence = sleep(PRESENCE);
+    if node.health.is_stuck() {
+        select! {
+            () = presence => {}
+            _ = node.drain.begun() => {}
+        }
+        return 0;
+    }
+    select! {
+        permit = slots.acquire() => drop(permit),
+        () = presence => {}
+        _ = node.drain.begun() => {}
+    }
+    slots.available_permits() as u32
 }
 
 /// One call; `None` when the node ends first and the call brought nothing in its last moment.
@@ -93,10 +118,12 @@ fn take(node: &Arc<Node>, slots: &Arc<Semaphore>, jobs: &mut JoinSet<()>, reply:
         })
         .collect();
     for (lease, permit, arriving) in announced {
-        let node = Arc::clone(node);
+        let (node, slots) = (Arc::clone(node), Arc::clone(slots));
         jobs.spawn(async move {
-            job::run(node, lease, arriving).await;
+            count(&node, &slots);
+            job::run(Arc::clone(&node), lease, arriving).await;
             drop(permit);
+            count(&node, &slots);
         });
     }
 }

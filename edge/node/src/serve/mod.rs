@@ -135,9 +135,12 @@ impl Serve {
         let compute = Compute::start(slots as usize, Arc::clone(&metrics), Arc::clone(&health), models)
             .context("could not start the thread that computes")?;
         let device = device::word_of(kind).to_owned();
+        let over = drain.clone();
         let node = Node { edge, catalogue, compute, metrics, health, drain, name, device, slots, budget };
-        lease_loop::run(Arc::new(node)).await;
-        log::info("drained", &[]);
+        tokio::select! {
+            () = lease_loop::run(Arc::new(node)) => log::info("drained", &[]),
+            () = over.over() => log::warn("ended before every lease could be ended", &[]),
+        }
         Ok(())
     }
 }

@@ -182,6 +182,7 @@ fn jobs_that_are_computed_together_are_what_each_is_alone() {
     }
     let seeds: Vec<_> = together.iter().flat_map(|(made, _, _)| made.iter().map(|made| made.seed)).collect();
     assert_eq!(seeds, [10, 20, 21, 30]);
+    assert!(stub.book().reports.values().flatten().all(|report| report.preview.is_none()), "nobody looked");
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use api::node::{End, Heard, Lease, LeaseReply, LeaseRequest, Outcome, Report, SHA256_HEADER};
 use axum::{
-    Json, Router,
+    Router,
     body::Bytes,
-    extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode},
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, Uri},
     routing::{get, post, put},
 };
-use serde::Deserialize;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
@@ -179,11 +179,16 @@ impl Drop for Stub {
     }
 }
 
-async fn lease(
-    State(shared): Edge,
-    headers: HeaderMap,
-    Json(request): Json<LeaseRequest>,
-) -> Result<Json<LeaseReply>, StatusCode> {
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, StatusCode> {
+    serde_json::from_slice(body).map_err(|_| StatusCode::UNPROCESSABLE_ENTITY)
+}
+
+fn written(answer: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(answer).expect("the wire's types are always JSON")
+}
+
+async fn lease(State(shared): Edge, headers: HeaderMap, body: Bytes) -> Result<Vec<u8>, StatusCode> {
+    let request: LeaseRequest = read(&body)?;
     let (wanted, wait) = (request.wanted as usize, Duration::from_secs(request.wait_seconds.into()));
     shared.call(&headers, u64::MAX)?.asked.push(request);
     let take = || {
@@ -200,7 +205,7 @@ async fn lease(
         timeout(wait, news).await.ok();
         leases = take();
     }
-    Ok(Json(LeaseReply { leases }))
+    Ok(written(&LeaseReply { leases }))
 }
 
 async fn input(
@@ -216,26 +221,22 @@ async fn events(
     State(shared): Edge,
     headers: HeaderMap,
     Path((_, job)): Path<(String, u64)>,
-    Json(report): Json<Report>,
-) -> Result<Json<Heard>, StatusCode> {
+    body: Bytes,
+) -> Result<Vec<u8>, StatusCode> {
+    let report: Report = read(&body)?;
     let mut book = shared.call(&headers, job)?;
     book.reports.entry(job).or_default().push(report);
-    Ok(Json(Heard { previews: book.previews }))
-}
-
-#[derive(Deserialize)]
-struct Epoch {
-    epoch: u32,
+    Ok(written(&Heard { previews: book.previews }))
 }
 
 async fn picture(
     State(shared): Edge,
     headers: HeaderMap,
     Path((_, job, index)): Path<(String, u64, u32)>,
-    Query(Epoch { epoch }): Query<Epoch>,
+    uri: Uri,
     bytes: Bytes,
 ) -> Result<StatusCode, StatusCode> {
-    assert_eq!(epoch, 1);
+    assert_eq!(uri.query(), Some("epoch=1"));
     let mut book = shared.call(&headers, job)?;
     let sha256 = headers.get(SHA256_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     book.uploads.entry(job).or_default().push(Upload { index, sha256, bytes: bytes.to_vec() });
@@ -246,8 +247,9 @@ async fn end(
     State(shared): Edge,
     headers: HeaderMap,
     Path((_, job)): Path<(String, u64)>,
-    Json(end): Json<End>,
+    body: Bytes,
 ) -> Result<StatusCode, StatusCode> {
+    let end: End = read(&body)?;
     let mut book = shared.call(&headers, job)?;
     assert!(book.ends.insert(job, end).is_none(), "job {job} ended twice");
     Ok(StatusCode::NO_CONTENT)
