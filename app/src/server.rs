@@ -124,14 +124,15 @@ impl ServerHandle {
     fn quote(self) {
         let page = self.page;
         let measure = Memo::new(move |_| {
-            let is_known = page.server().is_reachable().get() && page.account().key().read().is_some();
-            let size = self.size.get().filter(|_| is_known)?;
+            // Another key is another account, with a queue and rules of its own.
+            let key = page.account().key().get().filter(|_| page.server().is_reachable().get())?;
+            let size = self.size.get()?;
             let model = model(page);
             let spec = page.form().read().measure(size)?;
-            Some((spec, model))
+            Some((spec, model, key))
         });
         let asked = StoredValue::new(0_u32);
-        Effect::new(move |before: Option<Option<(GenerateSpec, Option<Model>)>>| {
+        Effect::new(move |before: Option<Option<(GenerateSpec, Option<Model>, String)>>| {
             let is_running = page.run().remote().read().is_some();
             let measure = measure.get();
             asked.update_value(|asked| *asked += 1);
@@ -140,7 +141,7 @@ impl ServerHandle {
                 page.server().quote().set(None);
             }
             // After a run the queue is another, so the same form is asked about again.
-            let Some((spec, model)) = measure.clone().filter(|_| !is_running) else { return measure };
+            let Some((spec, model, _)) = measure.clone().filter(|_| !is_running) else { return measure };
             let ask = async move {
                 let quote = offer(page, spec, model).await;
                 if asked.try_get_value() == Some(number) {

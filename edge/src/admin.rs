@@ -18,7 +18,7 @@ pub async fn answer(call: &Call, request: &mut Request, path: &[&str]) -> Result
     if !call.has_token("ADMIN_TOKEN") {
         return Err(Failure::new(Code::Unauthenticated, "send the admin token as Authorization: Bearer"));
     }
-    match (call.method.clone(), path) {
+    match (call.method()?, path) {
         (Method::Get, ["pool"]) => {
             let summary = dispatcher::summary(&call.env).await?;
             let now = rfc3339(config::now().0);

@@ -32,7 +32,7 @@ pub async fn answer(call: &Call, request: &mut Request) -> Result<Response> {
     let Some(Route { family, call: what }) = dialect::route(&call.path) else {
         return Err(Failure::not_found());
     };
-    if !matches!(call.method, Method::Post | Method::Get | Method::Put) {
+    if !matches!(call.method()?, Method::Post | Method::Get | Method::Put) {
         return Err(Failure::new(Code::MethodNotAllowed, "the calls of this API take POST"));
     }
     match answered(call, request, family, what).await {

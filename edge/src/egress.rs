@@ -14,7 +14,10 @@ use futures_util::{
 };
 use gateway::url_policy::UrlPolicy;
 use std::time::Duration;
-use worker::{Delay, Env, Headers, Method, Request, RequestInit, RequestRedirect, Response, Url};
+use worker::{
+    Delay, Env, Headers, Method, Request, RequestInit, RequestRedirect, Response, ResponseBody, Url,
+    wasm_bindgen_futures::JsFuture,
+};
 
 /// Redirects that are followed.
 const HOPS: usize = 3;
@@ -88,11 +91,13 @@ pub async fn post(
         all.set(name, value).ok()?;
     }
     let sending = Box::pin(send(env, &url, Method::Post, &all, Some(body)));
-    // The answer's body is never read, however long it is.
-    match select(sending, Box::pin(Delay::from(patience))).await {
-        Either::Left((response, _)) => response.ok().map(|response| response.status_code()),
-        Either::Right(_) => None,
+    let Either::Left((Ok(response), _)) = select(sending, Box::pin(Delay::from(patience))).await else { return None };
+    let status = response.status_code();
+    // The answer's body is never read, however long it is: what was not taken back would stay open as long as this object.
+    if let (_, ResponseBody::Stream(body)) = response.into_parts() {
+        JsFuture::from(body.cancel()).await.ok();
     }
+    Some(status)
 }
 
 async fn send(env: &Env, url: &Url, method: Method, headers: &Headers, body: Option<&str>) -> worker::Result<Response> {

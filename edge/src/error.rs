@@ -76,10 +76,7 @@ impl From<BodyError> for Failure {
 /// A failure as a problem, and how long to wait before the next try, in seconds.
 pub fn problem(failure: Failure, limit: Option<LimitState>) -> (Problem, Option<u64>) {
     let denied = match failure {
-        Failure::Body(error @ BodyError::TooLong { .. }) => {
-            return (Problem::new(Code::TooLarge, error.to_string()), None);
-        }
-        Failure::Body(error) => return (Problem::new(Code::InvalidBody, error.to_string()), None),
+        Failure::Body(error) => return (Problem::of_body(&error), None),
         Failure::Fields(errors) => return (Problem::of_fields(&errors), None),
         Failure::Model(name) => {
             let detail = format!("no node has the model {name}; GET /v1/models lists those there are");

@@ -23,8 +23,8 @@ pub struct Call {
     pub env: Env,
     /// What the installation decides.
     pub config: Rc<Config>,
-    /// The method.
-    pub method: Method,
+    /// The method; `None` for one that nothing here takes.
+    method: Option<Method>,
     /// The path, without the query.
     pub path: String,
     /// The query, as fields.
@@ -60,6 +60,8 @@ impl Call {
     /// # Errors
     /// The configuration is not usable.
     pub fn new(env: Env, request: &Request) -> Result<Self> {
+        // The library takes a method that it does not know for GET.
+        let method = Some(request.method()).filter(|method| method.as_ref() == request.inner().method());
         let config = Config::read(&env)?;
         let url = request.url()?;
         let headers = request.headers().clone();
@@ -81,7 +83,7 @@ impl Call {
         Ok(Self {
             env,
             config,
-            method: request.method(),
+            method,
             path: request.path(),
             query,
             raw_query,
@@ -92,6 +94,19 @@ impl Call {
             limit: Cell::new(None),
             is_counted: Cell::new(false),
         })
+    }
+
+    /// The method.
+    ///
+    /// # Errors
+    /// It is none that anything here takes.
+    pub fn method(&self) -> Result<Method> {
+        self.method.clone().ok_or_else(|| Failure::new(Code::MethodNotAllowed, "nothing here takes this method"))
+    }
+
+    /// Whether it is this one.
+    pub fn is(&self, method: &Method) -> bool {
+        self.method.as_ref() == Some(method)
     }
 
     /// A field of the header.
@@ -218,7 +233,7 @@ fn cors(call: &Call, headers: &Headers) -> Result<()> {
         "access-control-expose-headers",
         "Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id, Idempotency-Replayed, Preference-Applied, Seed",
     )?;
-    if call.method == Method::Options {
+    if call.is(&Method::Options) {
         headers.set("access-control-allow-methods", "GET, HEAD, POST, PUT, DELETE, OPTIONS")?;
         headers.set(
             "access-control-allow-headers",
@@ -264,6 +279,17 @@ fn is_traceparent(text: &str) -> bool {
         text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     };
     matches!(parts.as_slice(), ["00", trace, span, flags] if is_hex(trace, 32) && is_hex(span, 16) && is_hex(flags, 2))
+}
+
+/// Files take no other method.
+///
+/// # Errors
+/// It is another one.
+pub fn reads_only(call: &Call) -> Result<()> {
+    if matches!(call.method()?, Method::Get | Method::Head) {
+        return Ok(());
+    }
+    Err(Failure::new(Code::MethodNotAllowed, "files are read with GET"))
 }
 
 /// An answer in JSON.

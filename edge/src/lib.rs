@@ -47,7 +47,7 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> worker::Res
 }
 
 async fn answer(call: &Call, request: &mut Request) -> Result<Response> {
-    if call.method == Method::Options {
+    if call.is(&Method::Options) {
         return http::empty(204);
     }
     let path = call.path.clone();

@@ -17,13 +17,18 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use gateway::{idempotency, price};
 use sha2::{Digest as _, Sha256};
 
+/// Longest prompt in characters, as long as any dialect's.
+const LONGEST_PROMPT: usize = 32_000;
+/// Longest `track_id` in bytes of JSON.
+const LONGEST_TRACK: usize = 16 << 10;
+
 /// A request that was understood.
 pub struct Wanted {
     /// The request.
     pub request: ImageRequest,
     /// In which words.
     pub dialect: Dialect,
-    /// SHA-256 of method, path and body.
+    /// SHA-256 of path and body.
     pub hash: [u8; 32],
     /// Whether the same body within half a minute is refused.
     pub is_filtered: bool,
@@ -34,7 +39,7 @@ pub struct Wanted {
 /// A hash of what was asked, so that a repeated request can be told from another.
 pub fn hash(call: &Call, body: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for part in [call.method.as_ref().as_bytes(), call.path.as_bytes(), body] {
+    for part in [call.path.as_bytes(), body] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
@@ -89,7 +94,24 @@ pub fn model<'a>(summary: &'a Summary, request: &ImageRequest) -> Result<&'a Mod
             }
         }
     }
+    errors.extend(too_long(request));
     if errors.is_empty() { Ok(offer) } else { Err(errors.into()) }
+}
+
+/// Texts that no client needs: every job is a row, which cannot have any length.
+fn too_long(request: &ImageRequest) -> Vec<FieldError> {
+    let spec = match &request.task {
+        Task::Generate { spec } | Task::Edit { spec, .. } | Task::Inpaint { spec, .. } => Some(spec),
+        Task::Upscale { .. } => None,
+    };
+    let words = spec.map(|spec| [("prompt", &spec.prompt), ("negative_prompt", &spec.negative_prompt)]);
+    let words = words.into_iter().flatten().filter(|(_, text)| text.chars().count() > LONGEST_PROMPT);
+    let track = request.delivery.track_id.as_ref().filter(|track| track.to_string().len() > LONGEST_TRACK);
+    words
+        .map(|(name, _)| (name, format!("must have {LONGEST_PROMPT} characters at most")))
+        .chain(track.map(|_| ("track_id", format!("must have {LONGEST_TRACK} bytes at most"))))
+        .map(|(name, words)| FieldError { name: name.to_owned(), found: None, problem: FieldProblem::Other(words) })
+        .collect()
 }
 
 /// Has a job accepted, and offers it to the nodes.

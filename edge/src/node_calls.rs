@@ -29,7 +29,7 @@ pub async fn answer(call: &Call, request: &mut Request, path: &[&str]) -> Result
     if !call.has_token("NODE_TOKEN") {
         return Err(Failure::new(Code::Unauthenticated, "send the node token as Authorization: Bearer"));
     }
-    match (call.method.clone(), path) {
+    match (call.method()?, path) {
         (Method::Post, ["lease"]) => {
             let wanted: LeaseRequest = body(call, request).await?;
             http::json(200, &dispatcher::lease(&call.env, wanted).await?)

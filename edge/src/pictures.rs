@@ -4,7 +4,7 @@ use crate::{
     account::op::{JobRecord, JobRef, Op},
     call, config,
     error::{Failure, Result},
-    http::Call,
+    http::{self, Call},
     make, objects,
 };
 use api::v1::Code;
@@ -16,6 +16,7 @@ use worker::{Method, Response};
 /// # Errors
 /// [`Failure`]: the link was not made here (403), or what it leads to is not there (404).
 pub async fn serve(call: &Call, account: &str, job: &str, file: &str) -> Result<Response> {
+    http::reads_only(call)?;
     let keys = std::slice::from_ref(&call.config.signing);
     let verified = signed_url::verify(keys, "GET", &call.path, account, &call.raw_query, config::now());
     verified.map_err(|error| Failure::new(Code::Forbidden, error.to_string()))?;
@@ -44,7 +45,7 @@ pub async fn serve(call: &Call, account: &str, job: &str, file: &str) -> Result<
     let object = objects::bucket(&call.env)?.get(make::object(&record, index)).execute().await?;
     let Some(object) = object else { return Err(Failure::not_found()) };
     headers.set("content-length", &object.size().to_string())?;
-    let Some(body) = object.body().filter(|_| call.method != Method::Head) else {
+    let Some(body) = object.body().filter(|_| !call.is(&Method::Head)) else {
         return Ok(Response::empty()?.with_headers(headers));
     };
     Ok(Response::from_body(body.response_body()?)?.with_headers(headers))

@@ -2,9 +2,8 @@
 
 use crate::{
     error::{Failure, Result},
-    http::Call,
+    http::{self, Call},
 };
-use api::v1::Code;
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::{
     Headers, Method, Request, Response,
@@ -35,9 +34,7 @@ const FIELDS: [(&str, &str); 6] = [
 /// # Errors
 /// The path takes no such method, or nothing is there.
 pub async fn serve(call: &Call, request: &Request) -> Result<Response> {
-    if !matches!(call.method, Method::Get | Method::Head) {
-        return Err(Failure::new(Code::MethodNotAllowed, "files are read with GET"));
-    }
+    http::reads_only(call)?;
     let assets: JsValue =
         js_sys::Reflect::get(&call.env, &"ASSETS".into()).map_err(|_| Failure::internal("ASSETS is not bound"))?;
     let asked = if call.path == "/docs" || call.path.starts_with("/docs/") {

@@ -334,7 +334,7 @@ test('no call of the older dialect works without a good key', async () => {
   const base64 = PICTURE.toString('base64');
   const complete = {
     ...{ prompt: 'a dog', width: '64', height: '64', samples: '1', id: 1, request_id: 1, image_id: 1 },
-    ...{ init_image: base64, mask_image: base64, image: base64, url: base64, base64_string: base64, crop: false },
+    ...{ init_image: base64, mask_image: base64, image: base64, url: base64, base64_string: base64, crop: false, type: 'image' },
   };
   const filled = (path, what) => {
     // Enlarging has models of its own, and takes the first.

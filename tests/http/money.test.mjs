@@ -30,6 +30,7 @@ async function watchBooks(client, granted, isOver) {
     assert.ok(usage.credits >= 0 && usage.held >= 0, JSON.stringify(usage));
     assert.equal(everHad(usage), granted, JSON.stringify(usage));
     if (isOver()) return readings;
+    await sleep(20);
   }
 }
 

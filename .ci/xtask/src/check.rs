@@ -96,7 +96,10 @@ async fn clippy_native(place: &Place) -> Result<()> {
     let mut clippy = place.cargo();
     clippy.args(["clippy", "--quiet", "--workspace", "--all-targets"]);
     clippy.args(WASM_ONLY.into_iter().flat_map(|name| ["--exclude", name]));
-    lint(&mut clippy, "clippy").await
+    lint(&mut clippy, "clippy").await?;
+    let mut documents = place.cargo();
+    documents.args(["clippy", "--quiet", "-p", "api", "--features", "openapi", "--all-targets"]);
+    lint(&mut documents, "clippy of the API's documents").await
 }
 
 async fn clippy_wasm(place: &Place) -> Result<()> {

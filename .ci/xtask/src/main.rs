@@ -18,6 +18,7 @@ mod http;
 mod layers;
 mod npm;
 mod onnx;
+mod openapi;
 mod place;
 mod process;
 mod python;
@@ -60,6 +61,8 @@ enum Task {
     Test(test::Test),
     /// Build the Worker and the page for deployment
     Edge,
+    /// Write static/openapi.json and static/postman.json anew
+    Openapi,
     /// Format, style, layers, licences, lints, sizes
     Check,
     /// Run a bench, or all of them
@@ -94,6 +97,7 @@ async fn run(task: Task) -> Result<ExitCode> {
         Task::Up(up) => up.run(&place).await,
         Task::Test(test) => test.run(&place).await,
         Task::Edge => edge::run(&place).await,
+        Task::Openapi => openapi::run(&place).await,
         Task::Check => check::run(&place).await,
         Task::Bench(bench) => bench.run(&place).await,
         Task::DemoScore(score) => score.run(&place).await,

@@ -99,8 +99,17 @@ async fn run_native(place: &Place, filter: Option<&str>) -> Result<Tally> {
     build_native(place, Steps::Plain).await?;
     let mut test = place.cargo();
     test.args(["test", "--workspace", "--no-fail-fast"]).args(excluded()).args(filter);
+    let mut tally = cargo_tests(&mut test).await?;
+    // The documents of the API are made by a feature that nothing else needs.
+    let mut documents = place.cargo();
+    documents.args(["test", "--quiet", "-p", "api", "--features", "openapi", "--lib"]).arg(filter.unwrap_or("openapi"));
+    tally += cargo_tests(&mut documents).await?;
+    Ok(tally)
+}
+
+async fn cargo_tests(test: &mut Command) -> Result<Tally> {
     let mut tally = Tally::default();
-    let status = heard(&mut test, |line| {
+    let status = heard(test, |line| {
         if let Some(counts) = Tally::from_cargo(line) {
             tally += counts;
         }

@@ -1,8 +1,8 @@
 //! API keys: what they look like, and what is kept of them.
 //!
 //! `sk_live_` or `pk_live_`, 160 bits of entropy in base 62, and a CRC-32 of all that in base 62, so that a mistyped or made-up
-//! key is refused before anything is looked up, and a leaked one is found by its shape. The first 64 bits say whose key it is,
-//! so that a request goes straight to its account's object, which alone knows its keys; the other 96 are the secret. Only the
+//! key is refused before anything is looked up, and a leaked one is found by its shape. The first 96 bits are the secret; the other
+//! 64 say whose key it is, so that a request goes straight to its account's object, which alone knows its keys. Only the
 //! SHA-256 is kept: with that much entropy, a slow hash would add nothing.
 
 use sha2::{Digest as _, Sha256};
@@ -29,7 +29,7 @@ impl KeyKind {
     }
 }
 
-/// Bytes of entropy in a key: the account's own eight, and twelve that are secret.
+/// Bytes of entropy in a key: twelve that are secret, and the account's own eight.
 pub const ENTROPY: usize = 20;
 /// Bytes that say whose key it is.
 pub const ACCOUNT: usize = 8;
@@ -106,7 +106,8 @@ impl ApiKey {
     pub fn account(&self) -> [u8; ACCOUNT] {
         let digits = self.text.strip_prefix(self.kind.prefix()).unwrap_or_default();
         let mut account = [0; ACCOUNT];
-        for (byte, decoded) in account.iter_mut().zip(entropy(digits).unwrap_or_default()) {
+        let entropy = entropy(digits).unwrap_or_default();
+        for (byte, decoded) in account.iter_mut().zip(entropy.into_iter().skip(ENTROPY - ACCOUNT)) {
             *byte = decoded;
         }
         account
@@ -218,7 +219,7 @@ mod tests {
         fn keys_read_back_and_no_single_character_may_change(entropy: [u8; ENTROPY], at in 0_usize..33, digit in 0_usize..62) {
             let key = ApiKey::new(KeyKind::Secret, entropy);
             prop_assert_eq!(ApiKey::parse(key.reveal()), Ok(key.clone()));
-            prop_assert_eq!(&key.account()[..], &entropy[..ACCOUNT]);
+            prop_assert_eq!(&key.account()[..], &entropy[ENTROPY - ACCOUNT..]);
             let mut text = key.reveal().to_owned().into_bytes();
             text[8 + at] = DIGITS[digit];
             let text = String::from_utf8(text).unwrap();

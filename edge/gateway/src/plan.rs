@@ -128,7 +128,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use api::modelslab::{Family, Operation, image_request};
+    use api::v1::image_request;
 
     #[test]
     fn the_plans_that_are_shipped_are_usable() {
@@ -153,9 +153,9 @@ mod tests {
     #[test]
     fn what_a_plan_does_not_allow_is_named_field_by_field() {
         let body = api::body::json(
-            br#"{"prompt": "x", "width": 1024, "height": 512, "samples": 2, "num_inference_steps": 40}"#,
+            br#"{"task": "generate", "prompt": "x", "width": 1024, "height": 512, "samples": 2, "steps": 60}"#,
         );
-        let request = image_request(Operation::TextToImage, Family::Single, &body.unwrap(), 0).unwrap();
+        let request = image_request(&body.unwrap(), 0).unwrap();
         let plans = Plans::parse(DEFAULT).unwrap();
         let errors = plans.get("free").unwrap().check(&request).unwrap_err();
         let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -164,9 +164,9 @@ mod tests {
             [
                 "samples is 2, but must be at most 1",
                 "width is 1024, but must be at most 512",
-                "steps is 40, but must be at most 30",
+                "steps is 60, but must be at most 51",
             ]
         );
-        assert_eq!(plans.get("basic").unwrap().check(&request), Ok(()));
+        assert_eq!(plans.get("premium").unwrap().check(&request), Ok(()));
     }
 }

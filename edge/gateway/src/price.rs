@@ -4,8 +4,8 @@ use crate::ledger::Credits;
 use api::request::{ImageRequest, Task};
 use spec::GenerateSpec;
 
-/// Pixels times steps that one credit buys: a picture of 512 x 512 in 50 steps.
-const WORK: u64 = 512 * 512 * 50;
+/// Pixels times steps that one credit buys: a picture of 512 x 512 in 51 steps, the most that the older dialect takes.
+const WORK: u64 = 512 * 512 * 51;
 
 /// Work of a request, in pixels times steps; enlarging a picture counts its pixels as one step each.
 pub fn work(request: &ImageRequest) -> u64 {
@@ -24,7 +24,7 @@ fn pixels(spec: &GenerateSpec) -> u64 {
     u64::from(spec.size.width()) * u64::from(spec.size.height())
 }
 
-/// Credits for a request: one a picture at least, and one more for each further 512 x 512 pixels in 50 steps.
+/// Credits for a request: one a picture at least, and one more for each further 512 x 512 pixels in 51 steps.
 pub fn price(request: &ImageRequest) -> Credits {
     let pictures = match &request.task {
         Task::Generate { spec } | Task::Edit { spec, .. } | Task::Inpaint { spec, .. } => u64::from(spec.batch.get()),

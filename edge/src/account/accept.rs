@@ -67,7 +67,8 @@ impl Inner {
         }
         let stored = stored(&facts, accept, plan, number, price, from_month);
         self.store.put_job(&stored, Some(now.0 + OFFER_AGAIN), None)?;
-        self.save(facts)?;
+        self.save_log()?;
+        self.store.put_facts(&facts)?;
         Ok(stored.record)
     }
 
@@ -107,7 +108,7 @@ impl Inner {
             self.store.audit(now.0, "the account was suspended for prompts with blocked terms")?;
             facts.suspended = Some("its prompts asked again and again for what is not drawn here".to_owned());
         }
-        self.save(facts)?;
+        self.store.put_facts(&facts)?;
         Err(Denied::Blocked)
     }
 }

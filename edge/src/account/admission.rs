@@ -36,7 +36,7 @@ impl Inner {
         }
         let plan = self.plan(facts)?;
         if credential.counts {
-            let (state, is_admitted) = self.count(facts, plan);
+            let (state, is_admitted) = self.count(plan)?;
             *limit = Some(state);
             if !is_admitted {
                 return Err(Denied::RateLimited);
@@ -54,9 +54,12 @@ impl Inner {
     }
 
     /// Counts a request in memory; it is written with the job that it admits, so that a crash admits no job twice.
-    fn count(&self, facts: &Facts, plan: Plan) -> (LimitState, bool) {
+    fn count(&self, plan: Plan) -> Result<(LimitState, bool)> {
         let mut log = self.log.borrow_mut();
-        let log = log.get_or_insert_with(|| facts.log.clone());
+        if log.is_none() {
+            *log = Some(self.store.log()?);
+        }
+        let log = log.get_or_insert_default();
         let decision = log.admit(plan.limit(), config::now());
         let state = LimitState {
             requests: plan.requests,
@@ -64,7 +67,7 @@ impl Inner {
             remaining: decision.remaining,
             retry_after_ms: decision.retry_after.0,
         };
-        (state, decision.admitted)
+        Ok((state, decision.admitted))
     }
 
     /// What the account's plan allows.
@@ -113,22 +116,19 @@ impl Inner {
         }
         self.store.audit(now, &format!("the plan was changed from {} to {plan}", facts.plan))?;
         facts.plan = plan;
-        self.save(facts)
+        self.store.put_facts(&facts)
     }
 
     pub(super) fn suspend(&self, mut facts: Facts, reason: Option<String>) -> Result<()> {
         let what = reason.as_deref().unwrap_or("nothing any more");
         self.store.audit(config::now().0, &format!("the account was suspended for {what}"))?;
         facts.suspended = reason;
-        self.save(facts)
+        self.store.put_facts(&facts)
     }
 
-    /// Writes the facts, with what memory knows better.
-    pub(super) fn save(&self, mut facts: Facts) -> Result<()> {
-        if let Some(log) = self.log.borrow().as_ref() {
-            facts.log = log.clone();
-        }
-        self.store.put_facts(&facts)
+    /// Writes the admitted requests, which only memory has had so far.
+    pub(super) fn save_log(&self) -> Result<()> {
+        self.log.borrow().as_ref().map_or(Ok(()), |log| self.store.put_log(log))
     }
 }
 

@@ -72,7 +72,7 @@ impl Inner {
         }
         let before = now.saturating_sub(age);
         facts.compared = now;
-        self.save(facts.clone())?;
+        self.store.put_facts(&facts)?;
         let failed = |error| Denied::Internal(format!("{error:?}"));
         for part in ["inputs", "uploads"] {
             let prefix = format!("{}/{part}/", facts.account);

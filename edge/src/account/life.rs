@@ -151,7 +151,7 @@ impl Inner {
                 count(&mut facts, &stored, is_captured, now);
                 self.keep(&mut stored)?;
                 self.announce(&facts, &stored)?;
-                self.save(facts)?;
+                self.store.put_facts(&facts)?;
                 self.tell_end(&stored.record);
                 self.forget_inputs(&stored);
                 log(&stored);

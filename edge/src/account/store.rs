@@ -52,8 +52,6 @@ pub struct Facts {
     pub deleted: Option<u64>,
     /// Hits of blocked terms.
     pub strikes: Strikes,
-    /// Admitted requests.
-    pub log: Log,
     /// Recent bodies of the older dialect.
     pub recent: RecentRequests,
     /// The number of the last job.
@@ -216,6 +214,19 @@ impl Store {
         let query =
             "INSERT INTO facts (name, value) VALUES ('account', ?) ON CONFLICT DO UPDATE SET value = excluded.value";
         self.run(query, vec![write(facts)?.into()]).map(drop)
+    }
+
+    /// Admitted requests, as of the last job that was taken. They are a row of their own, since the facts are read for every
+    /// request, and these only once.
+    pub fn log(&self) -> Result<Log> {
+        Ok(self.values("SELECT value FROM facts WHERE name = 'log'", Vec::new())?.pop().unwrap_or_default())
+    }
+
+    /// Keeps them.
+    pub fn put_log(&self, log: &Log) -> Result<()> {
+        let query =
+            "INSERT INTO facts (name, value) VALUES ('log', ?) ON CONFLICT DO UPDATE SET value = excluded.value";
+        self.run(query, vec![write(log)?.into()]).map(drop)
     }
 
     /// Credits that can be spent.

@@ -126,6 +126,8 @@ fn typed(bytes: &[u8], body: Body) -> Fields {
     if encoding == Encoding::Json {
         return fields;
     }
+    // A form has no other way to say nothing.
+    fields.retain(|_, value| value.as_str().is_none_or(|text| !text.is_empty()));
     for (name, value) in &mut fields {
         if let Value::String(text) = value
             && !TEXTS.contains(&name.as_str())

@@ -7,7 +7,10 @@ use crate::{
     http::{self, Call, Presented},
     make, objects, render,
 };
-use api::v1::{Job, JobList, JobListQuery};
+use api::{
+    body::form,
+    v1::{Job, JobList, JobListQuery},
+};
 use gateway::job::State;
 use std::time::Duration;
 use worker::Response;
@@ -34,7 +37,8 @@ pub async fn job(call: &Call, record: &JobRecord, with_base64: bool) -> Result<J
 
 /// One page of jobs.
 pub async fn list(call: &Call, who: &Presented) -> Result<Response> {
-    let JobListQuery { limit, before } = JobListQuery::read(&call.query)?;
+    // A query that cannot be read is refused here, where `call.query` would be empty.
+    let JobListQuery { limit, before } = JobListQuery::read(&form(call.raw_query.as_bytes())?)?;
     let before = match before {
         None => None,
         Some(id) => {

@@ -34,7 +34,7 @@ pub fn shown(record: KeyRecord) -> Key {
 /// There are no random bytes.
 pub fn fresh(account: [u8; ACCOUNT], is_publishable: bool) -> Result<ApiKey> {
     let mut entropy: [u8; ENTROPY] = random::bytes()?;
-    entropy.split_at_mut(ACCOUNT).0.copy_from_slice(&account);
+    entropy.split_at_mut(ENTROPY - ACCOUNT).1.copy_from_slice(&account);
     let kind = if is_publishable { api_key::KeyKind::Publishable } else { api_key::KeyKind::Secret };
     Ok(ApiKey::new(kind, entropy))
 }

@@ -15,7 +15,10 @@ use crate::{
     error::{Failure, Result},
     http::{self, Call, Presented},
 };
-use api::v1::{Code, Model, ModelList, schedulers};
+use api::{
+    body::form,
+    v1::{Code, Model, ModelList, schedulers},
+};
 use worker::{Method, Request, Response};
 
 /// What a route does.
@@ -105,10 +108,15 @@ pub async fn answer(call: &Call, request: &mut Request, path: &[&str]) -> Result
     if here.is_empty() {
         return Err(Failure::not_found());
     }
-    let method = if call.method == Method::Head { Method::Get } else { call.method.clone() };
-    let Some((_, pattern, access, action)) = here.iter().find(|(allowed, ..)| *allowed == method) else {
+    let method = match call.method() {
+        Ok(Method::Head) => Some(Method::Get),
+        other => other.ok(),
+    };
+    let Some((_, pattern, access, action)) = here.iter().find(|(allowed, ..)| Some(allowed) == method.as_ref()) else {
         return not_allowed(&here.iter().map(|(allowed, ..)| allowed.as_ref()).collect::<Vec<_>>());
     };
+    // A query that two readers could understand differently is not one.
+    form(call.raw_query.as_bytes())?;
     let parts = matched(pattern, path).unwrap_or_default();
     let part = parts.first().copied().unwrap_or_default();
     let Key(_) = access else { return public(call, request, *action).await };

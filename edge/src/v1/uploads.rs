@@ -76,6 +76,7 @@ pub fn url(call: &Call, account: &str, upload: &UploadRecord) -> String {
 
 /// Serves such a link.
 pub async fn serve(call: &Call, account: &str, file: &str) -> Result<Response> {
+    http::reads_only(call)?;
     let keys = std::slice::from_ref(&call.config.signing);
     let verified = signed_url::verify(keys, "GET", &call.path, account, &call.raw_query, config::now());
     verified.map_err(|error| Failure::new(Code::Forbidden, error.to_string()))?;

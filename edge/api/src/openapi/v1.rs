@@ -140,7 +140,11 @@ fn jobs() -> Vec<Described> {
             .keyed()
             .done(),
         get("/v1/jobs/{id}/events", "watchJob", "Jobs", "Tells what happens to a job, as it happens")
-            .about("A stream that breaks off is taken up again with `Last-Event-ID`.")
+            .about(
+                "Server-sent events, each with an `id`: `progress` `{phase, step, of, seconds_per_step, eta_seconds}`, `preview` \
+                 `{index, png}` with a PNG file in base64, `image` `{index, picture}`, `error` `{code, detail}`, and at the end \
+                 `done` with the job. A stream that breaks off is taken up again with `Last-Event-ID`.",
+            )
             .job()
             .parameter(Header, "Last-Event-ID", "The last event that was read", digits())
             .response(200, events)

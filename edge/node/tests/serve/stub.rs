@@ -126,7 +126,9 @@ impl Stub {
 
     /// Answers nobody.
     pub fn stop(&mut self) {
-        self.runtime.take().map(Runtime::shutdown_background);
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 
     pub fn url(&self) -> String {
