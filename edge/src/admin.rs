@@ -27,11 +27,10 @@ pub async fn answer(call: &Call, request: &mut Request, path: &[&str]) -> Result
                 node,
                 device,
                 slots,
-                running: 0,
                 models: models.clone(),
                 seen_at: now.clone(),
             });
-            http::json(200, &PoolStatus { nodes: nodes.collect(), waiting: summary.waiting as u64, running: 0 })
+            http::json(200, &PoolStatus { nodes: nodes.collect(), waiting: summary.waiting as u64 })
         }
         (Method::Post, ["sweep"]) => http::json(200, &Swept { deleted: node_calls::sweep(&call.env).await? }),
         (Method::Post, ["accounts", account, what]) => {

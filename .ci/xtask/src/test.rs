@@ -149,7 +149,9 @@ async fn run_http(place: &Place, filter: Option<&str>) -> Result<Tally> {
     let folder = place.cache.join("http-venv");
     let python = python::ensure(place, Steps::Plain, &folder, &["-r", REQUIREMENTS], &requirements, what).await?;
     let files = node_tests(place, HTTP_TESTS)?;
+    let browser = Browser::ensure(place, Steps::Plain).await?;
     let mut node = place.command("node");
+    browser.apply(place, &mut node);
     node.env("MINIFLARE", place.npm().join("node_modules/miniflare"))
         .env("DARKROOM_SERVE", place.root.join("edge/serve.mjs"))
         .env("DARKROOM_WORKER", place.worker())

@@ -57,11 +57,9 @@ pub async fn make(call: &Call, request: &mut Request, who: &Presented) -> Result
         Wish::Events => jobs::stream(call, who, &record.id, None).await,
         Wish::Wait(seconds) => {
             let over = wait(call, who, &record, seconds).await?;
-            if !over.state.is_over() {
-                return jobs::with_preference(accepted()?);
-            }
             let job = jobs::job(call, &over, wants_base64).await?;
-            jobs::with_preference(with_location(http::json(200, &job)?, &over)?)
+            let status = if over.state.is_over() { 200 } else { 202 };
+            jobs::with_preference(with_location(http::json(status, &job)?, &over)?)
         }
         Wish::Bytes => {
             let over = wait(call, who, &record, LONGEST_WAIT).await?;

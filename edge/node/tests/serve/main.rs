@@ -7,6 +7,7 @@ use api::{
     node::{Lease, Made, Outcome},
     request::{Censor, Delivery, ImageRequest, ImageSource, Task},
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use process::{Node, SECRET, models};
 use serde_json::json;
@@ -110,11 +111,8 @@ fn by_hand(folder: &Path, steps: u32, seed: u64, more: &[&str]) -> Vec<u8> {
 #[test]
 fn a_job_becomes_the_picture_that_the_command_line_makes() {
     let stub = Stub::start();
-    stub.book().previews = true;
     let node = Node::start(&stub, 1);
-    let mut watched = generate(1, 4, 7);
-    watched.previews = true;
-    stub.hand_out([watched]);
+    stub.hand_out([generate(1, 4, 7)]);
     let (made, _, batch) = pictures(&stub, 1);
     assert_eq!((made.len(), made[0].seed, batch), (1, 7, 1));
 
@@ -129,9 +127,6 @@ fn a_job_becomes_the_picture_that_the_command_line_makes() {
     assert_eq!((offer.id.as_str(), offer.side, offer.family.as_str()), ("demo", 64, "demo"));
     assert_eq!(offer.tasks, ["generate", "edit", "inpaint", "upscale"]);
     assert_eq!(offer.sha256, sha256_hex(&fs::read(models().join("demo/demo-q8_0.gguf")).expect("it is shipped")));
-    assert!(book.steps(1) > 0);
-    let previews: Vec<_> = book.reports[&1].iter().filter_map(|report| report.preview.as_ref()).collect();
-    assert!(!previews.is_empty() && previews.iter().all(|preview| preview.index == 0));
     assert!(book.traces.contains(TRACE));
     assert_eq!(book.strangers, 0);
     drop(book);
@@ -156,6 +151,30 @@ fn a_job_becomes_the_picture_that_the_command_line_makes() {
     ] {
         assert!(figures.lines().any(|found| found == line), "{line} is not in\n{figures}");
     }
+}
+
+#[test]
+fn who_looks_sees_it_develop() {
+    let stub = Stub::start();
+    let _node = Node::start(&stub, 1);
+    stub.hand_out([generate(1, 1000, 7)]);
+    stub.wait("two steps", |book| (book.steps(1) > 1).then_some(()));
+    let previews = |book: &stub::Book| {
+        let reports = book.reports[&1].iter();
+        reports.filter_map(|report| report.preview.clone()).collect::<Vec<_>>()
+    };
+    assert!(previews(&stub.book()).is_empty(), "nobody looked");
+    // Its owner begins to look, which the answers to reports say.
+    stub.book().previews = true;
+    let seen = stub.wait("two previews", |book| Some(previews(book)).filter(|seen| seen.len() > 1));
+    for preview in seen {
+        let png = BASE64_STANDARD.decode(preview.png).expect("base64");
+        let image = image::load_from_memory(&png).expect("a picture");
+        assert_eq!((preview.index, image.width(), image.height()), (0, 64, 64));
+    }
+    let progress = stub.book().reports[&1].iter().filter_map(|report| report.progress).next_back().expect("progress");
+    assert_eq!((progress.phase, progress.of), (spec::Phase::Denoising, 1000));
+    stub.book().over.insert(1);
 }
 
 #[test]
@@ -316,7 +335,7 @@ fn an_edge_that_goes_and_comes_back_loses_nothing() {
     let mut stub = Stub::start();
     let node = Node::start(&stub, 1);
     assert_eq!(node.wait_for_state("ready"), 200);
-    stub.hand_out([generate(1, 40, 1)]);
+    stub.hand_out([generate(1, 150, 1)]);
     stub.wait("a step", |book| (book.steps(1) > 0).then_some(()));
     stub.stop();
     node.wait_for_lines("a report failed", 1);
@@ -369,7 +388,7 @@ fn the_end_finishes_what_is_short_and_hands_back_what_is_not() {
 
 #[test]
 fn an_idle_node_ends_at_once_and_a_second_signal_does_not_wait() {
-    let stub = Stub::start();
+    let mut stub = Stub::start();
     let mut node = Node::start(&stub, 1);
     node.wait_for_state("ready");
     node.terminate();
@@ -378,8 +397,12 @@ fn an_idle_node_ends_at_once_and_a_second_signal_does_not_wait() {
     assert_eq!(stub.book().asked.last().map(|asked| (asked.wanted, asked.wait_seconds)), Some((0, 0)));
 
     let mut node = Node::start(&stub, 1);
-    stub.hand_out([generate(1, 120, 1)]);
+    let size = spec::ImageSize::new(512, 512).expect("a size");
+    let long = lease(1, Task::Generate { spec: GenerateSpec { size, ..spec(1000, 1) } });
+    stub.hand_out([Lease { lease_ms: 600_000, ..long }]);
     stub.wait("a step", |book| (book.steps(1) > 0).then_some(()));
+    // Nobody takes back what it holds, so it goes on trying.
+    stub.stop();
     node.terminate();
     node.wait_for_state("draining");
     node.terminate();

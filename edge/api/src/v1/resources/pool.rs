@@ -16,8 +16,6 @@ pub struct NodeStatus {
     pub device: String,
     /// Jobs that it works on at a time.
     pub slots: u32,
-    /// Jobs that it has.
-    pub running: u64,
     /// Models that it has, by name.
     pub models: Vec<String>,
     /// When it was heard of last.
@@ -33,8 +31,6 @@ pub struct PoolStatus {
     pub nodes: Vec<NodeStatus>,
     /// Jobs that wait.
     pub waiting: u64,
-    /// Jobs that run.
-    pub running: u64,
 }
 
 /// An account, after something was done to it.
