@@ -119,8 +119,16 @@ impl Call {
     /// # Errors
     /// [`BodyError::TooLong`], or it breaks off.
     pub async fn bytes(&self, request: &mut Request) -> Result<Vec<u8>> {
+        self.bytes_up_to(request, MAX_LENGTH).await
+    }
+
+    /// The same with another bound, for what nodes send.
+    ///
+    /// # Errors
+    /// As [`Self::bytes`].
+    pub async fn bytes_up_to(&self, request: &mut Request, most: usize) -> Result<Vec<u8>> {
         let stated = self.header("content-length").and_then(|text| text.parse::<usize>().ok());
-        if let Some(found) = stated.filter(|&length| length > MAX_LENGTH) {
+        if let Some(found) = stated.filter(|&length| length > most) {
             return Err(BodyError::TooLong { found }.into());
         }
         if request.inner().body().is_none() {
@@ -130,7 +138,7 @@ impl Call {
         let mut stream = request.stream()?;
         while let Some(chunk) = stream.next().await {
             bytes.extend(chunk.map_err(|_| Failure::new(Code::InvalidBody, "the body breaks off"))?);
-            if bytes.len() > MAX_LENGTH {
+            if bytes.len() > most {
                 return Err(BodyError::TooLong { found: bytes.len() }.into());
             }
         }

@@ -7,7 +7,7 @@ use crate::{
     egress,
     error::{Failure, Result},
     http::{Call, Presented},
-    objects, random,
+    objects, pictures, random,
 };
 use api::{
     body::MAX_LENGTH,
@@ -53,7 +53,7 @@ pub async fn store(call: &Call, who: &Presented, request: &mut ImageRequest) -> 
     for (name, source) in sources(&mut request.task) {
         let stored = match source {
             ImageSource::Upload(id) => lookup(call, who, name, id).await,
-            ImageSource::Url(url) => match egress::picture(&call.env, &call.config, url).await {
+            ImageSource::Url(url) => match fetched(call, name, url).await {
                 Ok(bytes) => put(call, who, name, bytes).await,
                 Err(error) => Err(error),
             },
@@ -81,6 +81,15 @@ pub async fn forget(call: &Call, inputs: &Inputs) {
     for object in inputs.values().filter(|object| object.contains("/inputs/")) {
         // What stays is found when the account's inputs are swept.
         objects::delete(&call.env, object).await.ok();
+    }
+}
+
+/// A picture by its address; those behind links of our own are taken from where they are.
+async fn fetched(call: &Call, name: &str, url: &str) -> Result<Vec<u8>> {
+    match pictures::own(call, url).await {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => egress::picture(&call.env, &call.config, url).await,
+        Err(_) => Err(refused(name, "is a link of this server that does not work, or not any more")),
     }
 }
 

@@ -18,6 +18,8 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use worker::{Method, Request, Response};
 
+/// Longest file of a picture, which 4096 x 4096 pixels can well have.
+const LARGEST_PICTURE: usize = 64 << 20;
 /// Pictures of one job.
 const MOST_PICTURES: usize = 64;
 
@@ -102,7 +104,7 @@ async fn put_picture(call: &Call, request: &mut Request, account: &str, job: u64
         .header(SHA256_HEADER)
         .and_then(|text| unhex(&text))
         .ok_or_else(|| Failure::new(Code::InvalidRequest, format!("{SHA256_HEADER} must have the file's SHA-256")))?;
-    let bytes = call.bytes(request).await?;
+    let bytes = call.bytes_up_to(request, LARGEST_PICTURE).await?;
     let found: [u8; 32] = Sha256::digest(&bytes).into();
     if found != stated {
         return Err(Failure::new(Code::InvalidRequest, "the file's SHA-256 is another: it was damaged on its way"));
@@ -140,13 +142,14 @@ async fn end(call: &Call, account: &str, job: u64, end: End) -> Result<Response>
     if let Outcome::Done { pictures, .. } = &end.outcome {
         let record: JobRecord = ask(call, account, Op::Job(JobRef::Number(job))).await?;
         if pictures.is_empty() || pictures.len() != crate::render::picture_urls(&call.config, &record).len() {
-            return Err(Failure::new(Code::InvalidRequest, "there must be as many pictures as were asked for"));
+            let words = "there must be as many pictures as were asked for";
+            return Err(unusable(call, account, job, end.epoch, words).await);
         }
         for (index, made) in pictures.iter().enumerate() {
             let stored = objects::sha256(&call.env, &format!("{prefix}{index}")).await?;
             if stored.as_deref() != Some(made.sha256.as_str()) {
                 let words = format!("picture {index} is not stored, or with another hash");
-                return Err(Failure::new(Code::InvalidRequest, words));
+                return Err(unusable(call, account, job, end.epoch, &words).await);
             }
         }
     }
@@ -169,6 +172,14 @@ async fn end(call: &Call, account: &str, job: u64, end: End) -> Result<Response>
             Err(Failure::Denied(Denied::Stale(words)))
         }
         Err(failure) => Err(failure),
+    }
+}
+
+/// What is wrong with an end, unless its lease is over: then that is what the node must hear.
+async fn unusable(call: &Call, account: &str, job: u64, epoch: u32, words: &str) -> Failure {
+    match ask::<BTreeMap<String, String>>(call, account, Op::Check { job, epoch }).await {
+        Ok(_) => Failure::new(Code::InvalidRequest, words),
+        Err(failure) => failure,
     }
 }
 

@@ -11,21 +11,50 @@ use api::v1::Code;
 use gateway::{job::State, signed_url};
 use worker::{Method, Response};
 
+/// A signed link to a picture.
+#[derive(Clone, Copy)]
+struct Link<'a> {
+    path: &'a str,
+    query: &'a str,
+    account: &'a str,
+    job: &'a str,
+    file: &'a str,
+}
+
+/// The job that a link leads to, and which of its pictures.
+async fn picture(call: &Call, link: Link<'_>) -> Result<(JobRecord, usize)> {
+    let Link { path, query, account, job, file } = link;
+    let keys = std::slice::from_ref(&call.config.signing);
+    let verified = signed_url::verify(keys, "GET", path, account, query, config::now());
+    verified.map_err(|error| Failure::new(Code::Forbidden, error.to_string()))?;
+    let number: u64 = job.parse().map_err(|_| Failure::not_found())?;
+    let record: JobRecord = call::for_edge(&call.env, account, Op::Job(JobRef::Number(number))).await?;
+    let index = (0..record.pictures.len()).find(|&index| api::modelslab::file_name(&record.file_prefix, index) == file);
+    let index = index.filter(|_| record.state == State::Succeeded && !record.is_deleted);
+    index.map(|index| (record, index)).ok_or_else(Failure::not_found)
+}
+
+/// The file behind a link of our own, which needs no way out; `None` for any other address.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn own(call: &Call, url: &str) -> Result<Option<Vec<u8>>> {
+    let Some(rest) = url.strip_prefix(&call.base) else { return Ok(None) };
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let parts: Vec<&str> = path.split('/').collect();
+    let ["", "pictures", account, job, file] = parts.as_slice() else { return Ok(None) };
+    let (record, index) = picture(call, Link { path, query, account, job, file }).await?;
+    objects::get(&call.env, &make::object(&record, index)).await
+}
+
 /// Serves `/pictures/{account}/{job}/{file}`; who has the link has the picture, until it expires or is deleted.
 ///
 /// # Errors
 /// [`Failure`]: the link was not made here (403), or what it leads to is not there (404).
 pub async fn serve(call: &Call, account: &str, job: &str, file: &str) -> Result<Response> {
     http::reads_only(call)?;
-    let keys = std::slice::from_ref(&call.config.signing);
-    let verified = signed_url::verify(keys, "GET", &call.path, account, &call.raw_query, config::now());
-    verified.map_err(|error| Failure::new(Code::Forbidden, error.to_string()))?;
-    let number: u64 = job.parse().map_err(|_| Failure::not_found())?;
-    let record: JobRecord = call::for_edge(&call.env, account, Op::Job(JobRef::Number(number))).await?;
-    let index = (0..record.pictures.len()).find(|&index| api::modelslab::file_name(&record.file_prefix, index) == file);
-    let Some(index) = index.filter(|_| record.state == State::Succeeded && !record.is_deleted) else {
-        return Err(Failure::not_found());
-    };
+    let link = Link { path: &call.path, query: &call.raw_query, account, job, file };
+    let (record, index) = picture(call, link).await?;
     let made = record.pictures.get(index).ok_or_else(Failure::not_found)?;
     let etag = format!("\"{}\"", made.sha256);
     let headers = worker::Headers::new();

@@ -1,7 +1,7 @@
 // The service on a port of its own with a state of its own: workerd with the Worker, and a node.
 // Everything in it can be killed and comes back on the same state.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
@@ -15,6 +15,9 @@ import { dist, models, program, serve, worker } from './environment.mjs';
 import { StubNode } from './stub-node.mjs';
 
 const LOOK_EVERY = 25;
+const ASK_EVERY = 100;
+/** Where the system can do that, nothing outlives a run of tests that was killed. */
+const LEASH = spawnSync('setpriv', ['--version']).status === 0 ? ['setpriv', '--pdeathsig', 'TERM'] : [];
 /** How long anything may take that must happen; far more than it needs, since tests assert no times. */
 const PATIENCE = 60_000;
 /** One client opens more accounts here than elsewhere. */
@@ -157,7 +160,8 @@ export class Stack {
 
   #spawn(log, command, args, secrets) {
     const file = createWriteStream(join(this.#state, log), { flags: 'a' });
-    const child = spawn(command, args, { env: { ...process.env, ...secrets }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [first, ...rest] = [...LEASH, command, ...args];
+    const child = spawn(first, rest, { env: { ...process.env, ...secrets }, stdio: ['ignore', 'pipe', 'pipe'] });
     child.stdout.pipe(file, { end: false });
     child.stderr.pipe(file, { end: false });
     child.once('exit', () => file.end());
@@ -202,9 +206,9 @@ async function freePort() {
   return port;
 }
 
-/** Waits until `isSo`, for what must happen some time. */
+/** Waits until `isSo`, for what must happen some time; not so eagerly that an account would be over its limit by asking. */
 export async function eventually(what, isSo, patience = PATIENCE) {
-  for (const start = Date.now(); Date.now() - start < patience; await sleep(LOOK_EVERY)) {
+  for (const start = Date.now(); Date.now() - start < patience; await sleep(ASK_EVERY)) {
     const found = await isSo();
     if (found) return found;
   }

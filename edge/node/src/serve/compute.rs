@@ -13,7 +13,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -85,6 +85,7 @@ pub enum Failure {
 pub struct Work {
     paint: Paint,
     watch: Arc<Watch>,
+    number: u64,
     queued: Instant,
     /// Whether it already was in a batch that broke.
     is_alone: bool,
@@ -109,16 +110,25 @@ pub trait Engine {
 #[derive(Debug, Clone)]
 pub struct Compute {
     inbox: mpsc::Sender<Work>,
+    numbers: Arc<AtomicU64>,
     arriving: Arc<AtomicUsize>,
 }
 
-/// A promise that a job which can be joined will soon be in the queue; kept, or withdrawn by dropping it.
+/// A job's place in the queue, which it can take later than those behind it.
 #[derive(Debug)]
-pub struct Arriving(Arc<AtomicUsize>);
+pub struct Place {
+    number: u64,
+    /// Runs wait a moment for it, until it is there or dropped.
+    _arriving: Option<Arriving>,
+}
+
+/// A promise that a job will soon be in the queue; kept, or withdrawn by dropping it.
+#[derive(Debug)]
+struct Arriving(Arc<AtomicUsize>);
 
 impl Drop for Arriving {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -136,22 +146,26 @@ impl Compute {
         thread::Builder::new().name("compute".to_owned()).spawn(move || {
             Worker { engine: engine(), inbox: outbox, arriving: seen, queue: VecDeque::new(), metrics, health }.run();
         })?;
-        Ok(Self { inbox, arriving })
+        Ok(Self { inbox, numbers: Arc::default(), arriving })
     }
 
-    /// Says that a job which can be joined is on its way.
-    pub fn announce(&self) -> Arriving {
-        self.arriving.fetch_add(1, Ordering::Relaxed);
-        Arriving(Arc::clone(&self.arriving))
+    /// The last place in the queue; a job that can be joined is on its way at once, and worth waiting for.
+    pub fn place(&self, can_join: bool) -> Place {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let arriving = can_join.then(|| {
+            self.arriving.fetch_add(1, Ordering::Relaxed);
+            Arriving(Arc::clone(&self.arriving))
+        });
+        Place { number, _arriving: arriving }
     }
 
     /// Has a job painted. Dropping the future does not stop the run; the watch's token does.
-    pub async fn paint(&self, paint: Paint, watch: Arc<Watch>, arriving: Option<Arriving>) -> Result<Painted, Failure> {
+    pub async fn paint(&self, paint: Paint, watch: Arc<Watch>, place: Place) -> Result<Painted, Failure> {
         let (reply, painted) = oneshot::channel();
-        let work = Work { paint, watch, queued: Instant::now(), is_alone: false, reply };
+        let work = Work { paint, watch, number: place.number, queued: Instant::now(), is_alone: false, reply };
         let gone = || Failure::Failed("the node's computing has ended".to_owned());
         self.inbox.send(work).await.map_err(|_| gone())?;
-        drop(arriving);
+        drop(place);
         painted.await.map_err(|_| gone())?
     }
 }
@@ -175,6 +189,7 @@ impl<E: Engine> Worker<E> {
             }
             self.gather();
             self.queue.retain(|work| !work.watch.cancel.is_cancelled());
+            self.queue.make_contiguous().sort_by_key(|work| work.number);
             let batch = take_batch(&mut self.queue);
             if !batch.is_empty() {
                 self.compute(batch);
@@ -244,9 +259,7 @@ impl<E: Engine> Worker<E> {
         if batch.len() == 1 {
             answer(batch, failure);
         } else {
-            for work in batch.into_iter().rev() {
-                self.queue.push_front(Work { is_alone: true, ..work });
-            }
+            self.queue.extend(batch.into_iter().map(|work| Work { is_alone: true, ..work }));
         }
     }
 }
@@ -283,7 +296,7 @@ mod tests {
 
     /// Paints one grey pixel a picture, breaks on some prompts, and notes every run.
     struct Fake {
-        runs: std::sync::mpsc::Sender<(usize, &'static str)>,
+        runs: std::sync::mpsc::Sender<(usize, &'static str, u32)>,
     }
 
     impl Engine for Fake {
@@ -294,7 +307,7 @@ mod tests {
             cancel: &CancelToken,
         ) -> Result<Vec<(Vec<Picture>, SchedulerKind)>, Failure> {
             let asks = |word: &str| batch.iter().any(|paint| paint.spec.prompt == word);
-            self.runs.send((batch.len(), "run")).unwrap();
+            self.runs.send((batch.len(), "run", batch[0].spec.steps.get())).unwrap();
             observer.loading();
             assert!(!asks("panic"), "asked to");
             if asks("fail") {
@@ -313,7 +326,7 @@ mod tests {
         }
 
         fn forget(&mut self, _model: &ModelId) {
-            self.runs.send((0, "forget")).unwrap();
+            self.runs.send((0, "forget", 0)).unwrap();
         }
     }
 
@@ -327,7 +340,7 @@ mod tests {
         Arc::new(Watch::new(Duration::from_mins(1), false))
     }
 
-    fn start() -> (Compute, std::sync::mpsc::Receiver<(usize, &'static str)>) {
+    fn start() -> (Compute, std::sync::mpsc::Receiver<(usize, &'static str, u32)>) {
         let (runs, seen) = std::sync::mpsc::channel();
         let compute = Compute::start(8, Arc::default(), Arc::default(), || Fake { runs }).unwrap();
         (compute, seen)
@@ -335,11 +348,11 @@ mod tests {
 
     /// Sends them so that all are in the queue before the first run.
     async fn together(compute: &Compute, paints: Vec<Paint>) -> Vec<Result<Painted, Failure>> {
-        let announced: Vec<_> = paints.into_iter().map(|paint| (paint, compute.announce())).collect();
+        let placed: Vec<_> = paints.into_iter().map(|paint| (paint, compute.place(true))).collect();
         let mut tasks = Vec::new();
-        for (paint, arriving) in announced {
+        for (paint, place) in placed {
             let compute = compute.clone();
-            tasks.push(tokio::spawn(async move { compute.paint(paint, watch(), Some(arriving)).await }));
+            tasks.push(tokio::spawn(async move { compute.paint(paint, watch(), place).await }));
         }
         let mut results = Vec::new();
         for task in tasks {
@@ -354,7 +367,22 @@ mod tests {
         let results = together(&compute, vec![paint("a", 4), paint("b", 4), paint("c", 5)]).await;
         let batches: Vec<_> = results.into_iter().map(|made| made.unwrap().batch).collect();
         assert_eq!(batches, [2, 2, 1]);
-        assert_eq!(seen.try_iter().map(|(jobs, _)| jobs).sum::<usize>(), 3);
+        assert_eq!(seen.try_iter().map(|(jobs, ..)| jobs).sum::<usize>(), 3);
+    }
+
+    #[tokio::test]
+    async fn places_count_and_not_who_comes_first() {
+        let (compute, seen) = start();
+        let places = [(); 3].map(|()| compute.place(true));
+        let paints = [paint("a", 4), paint("b", 5), paint("c", 6)];
+        let runs = places.into_iter().zip(paints).rev().map(|(place, paint)| {
+            let compute = compute.clone();
+            tokio::spawn(async move { compute.paint(paint, watch(), place).await })
+        });
+        for run in runs.collect::<Vec<_>>() {
+            assert!(run.await.unwrap().is_ok());
+        }
+        assert_eq!(seen.try_iter().map(|(.., steps)| steps).collect::<Vec<_>>(), [4, 5, 6]);
     }
 
     #[tokio::test]
@@ -364,17 +392,17 @@ mod tests {
         assert!(results[0].is_ok() && results[2].is_ok());
         assert!(matches!(&results[1], Err(Failure::Failed(why)) if why.contains("broke off")));
         let seen: Vec<_> = seen.try_iter().collect();
-        assert_eq!(seen.iter().filter(|(_, what)| *what == "forget").count(), 2, "{seen:?}");
-        assert_eq!(seen.iter().filter(|run| **run == (1, "run")).count(), 3, "{seen:?}");
-        assert!(compute.paint(paint("c", 4), watch(), None).await.is_ok());
+        assert_eq!(seen.iter().filter(|(_, what, _)| *what == "forget").count(), 2, "{seen:?}");
+        assert_eq!(seen.iter().filter(|run| **run == (1, "run", 4)).count(), 3, "{seen:?}");
+        assert!(compute.paint(paint("c", 4), watch(), compute.place(true)).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_failure_is_told_and_the_next_job_runs() {
         let (compute, _seen) = start();
-        let failed = compute.paint(paint("fail", 4), watch(), None).await;
+        let failed = compute.paint(paint("fail", 4), watch(), compute.place(true)).await;
         assert_eq!(failed.err(), Some(Failure::Failed("asked to".to_owned())));
-        assert!(compute.paint(paint("a", 4), watch(), None).await.is_ok());
+        assert!(compute.paint(paint("a", 4), watch(), compute.place(true)).await.is_ok());
     }
 
     #[tokio::test]
@@ -382,8 +410,8 @@ mod tests {
         let (compute, seen) = start();
         let (first, second) = (watch(), watch());
         let run = |watch: &Arc<Watch>| {
-            let (compute, watch, arriving) = (compute.clone(), Arc::clone(watch), compute.announce());
-            tokio::spawn(async move { compute.paint(paint("endless", 4), watch, Some(arriving)).await })
+            let (compute, watch, place) = (compute.clone(), Arc::clone(watch), compute.place(true));
+            tokio::spawn(async move { compute.paint(paint("endless", 4), watch, place).await })
         };
         let tasks = [run(&first), run(&second)];
         let mut listen = first.listen();
@@ -393,7 +421,7 @@ mod tests {
         for task in tasks {
             assert_eq!(task.await.unwrap().err(), Some(Failure::Cancelled));
         }
-        assert_eq!(seen.try_recv(), Ok((2, "run")));
+        assert_eq!(seen.try_recv(), Ok((2, "run", 4)));
     }
 
     #[test]

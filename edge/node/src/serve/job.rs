@@ -2,7 +2,7 @@
 
 use super::{
     backoff::retry,
-    compute::{Arriving, Compute, Failure, Paint, Painted},
+    compute::{Compute, Failure, Paint, Painted, Place},
     edge::{CallError, Edge, JobRef},
     finish::{self, Finished},
     inputs,
@@ -64,7 +64,7 @@ struct Job {
 }
 
 /// Does the work of a lease and says how it ended.
-pub async fn run(node: Arc<Node>, lease: Lease, arriving: Option<Arriving>) {
+pub async fn run(node: Arc<Node>, lease: Lease, place: Place) {
     let Lease { account, job, epoch, lease_ms, request, model, previews, traceparent } = lease;
     let watch = Arc::new(Watch::new(Duration::from_millis(lease_ms), previews));
     let at = JobRef { account, job, epoch, traceparent };
@@ -72,7 +72,7 @@ pub async fn run(node: Arc<Node>, lease: Lease, arriving: Option<Arriving>) {
     job.log("lease taken", &[("model", model.as_str().into()), ("task", word_of(&request.task).into())]);
     let started = Instant::now();
     let outcome = select! {
-        stopped = job.work(request, model, arriving) => match stopped {
+        stopped = job.work(request, model, place) => match stopped {
             Ok(outcome) | Err(Stop::With(outcome)) => Some(outcome),
             Err(Stop::Lost) => None,
         },
@@ -169,7 +169,7 @@ impl Job {
         retry(|| self.watch.is_alive(), || self.edge().end(&self.at, &end)).await
     }
 
-    async fn work(&self, request: ImageRequest, model: ModelId, arriving: Option<Arriving>) -> Result<Outcome, Stop> {
+    async fn work(&self, request: ImageRequest, model: ModelId, place: Place) -> Result<Outcome, Stop> {
         if request.censor.is_some() {
             return Err(Stop::refused("this node has no checker, so it makes no pictures that must be checked"));
         }
@@ -192,7 +192,7 @@ impl Job {
         };
         let spec = GenerateSpec { init: init.as_ref().map(|_| spec.init.unwrap_or_else(usual_init)), ..spec };
         let paint = Paint { model: model.clone(), spec: spec.clone(), init, mask };
-        let painted = self.compute().paint(paint, Arc::clone(&self.watch), arriving).await?;
+        let painted = self.compute().paint(paint, Arc::clone(&self.watch), place).await?;
         self.watch.enter(Stage::Finishing);
         let Painted { pictures, scheduler, seconds, batch } = painted;
         let began = Instant::now();

@@ -1,7 +1,7 @@
 //! Asks for work as long as there is room for it.
 
 use super::{backoff::Backoff, edge::CallError, job, log, node::Node};
-use api::node::{Lease, LeaseReply};
+use api::node::{Lease, LeaseReply, LeaseRequest};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     select,
@@ -25,22 +25,27 @@ pub async fn run(node: Arc<Node>) {
     count(&node, &slots);
     let mut jobs = JoinSet::new();
     let mut backoff = Backoff::default();
+    let mut is_reached = false;
     while !node.drain.is_begun() {
         let free = free_slots(&node, &slots).await;
         let asked = Instant::now();
-        match ask(&node, free).await {
+        // The first call, and the first after a failure, come back at once, so that it is soon known that the edge is there.
+        let wait = if is_reached && free > 0 { WAIT } else { 0 };
+        match ask(&node, node.lease_request(free, wait)).await {
             None => break,
             Some(Ok(reply)) => {
                 backoff = Backoff::default();
                 if node.health.edge(true) {
                     log::info("the edge answers again", &[]);
                 }
-                if reply.leases.is_empty() {
+                if is_reached && reply.leases.is_empty() {
                     pause(&node, asked + BETWEEN_CALLS).await;
                 }
+                is_reached = true;
                 take(&node, &slots, &mut jobs, reply);
             }
             Some(Err(error)) => {
+                is_reached = false;
                 node.metrics.edge_failure();
                 if node.health.edge(false) {
                     log::warn("no work can be asked for", &[("why", error.to_string().into())]);
@@ -86,8 +91,7 @@ async fn free_slots(node: &Node, slots: &Semaphore) -> u32 {
 }
 
 /// One call; `None` when the node ends first and the call brought nothing in its last moment.
-async fn ask(node: &Node, free: u32) -> Option<Result<LeaseReply, CallError>> {
-    let request = node.lease_request(free, if free > 0 { WAIT } else { 0 });
+async fn ask(node: &Node, request: LeaseRequest) -> Option<Result<LeaseReply, CallError>> {
     let answer = node.edge.lease(&request);
     tokio::pin!(answer);
     select! {
@@ -109,19 +113,16 @@ fn take(node: &Arc<Node>, slots: &Arc<Semaphore>, jobs: &mut JoinSet<()>, reply:
             _ => drop(jobs.spawn(job::hand_back(Arc::clone(node), lease))),
         }
     }
-    // All are announced before the first begins, so that they find each other.
-    let announced: Vec<_> = taken
+    // All have their place in the queue before the first begins, so that they find each other and keep the edge's order.
+    let placed: Vec<_> = taken
         .into_iter()
-        .map(|(lease, permit)| {
-            let arriving = job::can_join(&lease.request).then(|| node.compute.announce());
-            (lease, permit, arriving)
-        })
+        .map(|(lease, permit)| (node.compute.place(job::can_join(&lease.request)), lease, permit))
         .collect();
-    for (lease, permit, arriving) in announced {
+    for (place, lease, permit) in placed {
         let (node, slots) = (Arc::clone(node), Arc::clone(slots));
         jobs.spawn(async move {
             count(&node, &slots);
-            job::run(Arc::clone(&node), lease, arriving).await;
+            job::run(Arc::clone(&node), lease, place).await;
             drop(permit);
             count(&node, &slots);
         });
