@@ -15,7 +15,7 @@ use futures_util::{
 use gateway::url_policy::UrlPolicy;
 use std::time::Duration;
 use worker::{
-    Delay, Env, Headers, Method, Request, RequestInit, RequestRedirect, Response, ResponseBody, Url,
+    Delay, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response, ResponseBody, Url,
     wasm_bindgen_futures::JsFuture,
 };
 
