@@ -30,7 +30,7 @@ test('the same prompt and seed give the same picture here and on the server', as
   await visitor.is('ready');
   const here = await visitor.draw(DRAWING);
 
-  await page.waitForFunction(() => /^1 credit · about/.test(document.querySelector('#cost-server')?.textContent ?? ''));
+  await page.waitForFunction(() => /^1 credit · /.test(document.querySelector('#cost-server')?.textContent ?? ''));
   assert.match(await page.innerText('#cost-here'), /^free/);
   await page.getByRole('button', { name: 'Run on server' }).click();
   await visitor.has(2);
