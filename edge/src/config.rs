@@ -11,7 +11,7 @@ use gateway::{
     signed_url::SigningKey,
     url_policy::UrlPolicy,
 };
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 use worker::Env;
 
 /// Pictures are kept this long, in seconds, where the installation says nothing else.
@@ -20,6 +20,10 @@ const KEPT_SECONDS: u64 = 30 * 24 * 3600;
 const KEPT_TEMPORARY_SECONDS: u64 = 24 * 3600;
 /// A lease ends this long after a node's last word, in seconds, where the installation says nothing else.
 const LEASE_SECONDS: u64 = 15;
+
+thread_local! {
+    static CONFIG: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
+}
 
 /// Read once an isolate.
 #[derive(Debug)]
@@ -53,11 +57,20 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads and checks everything.
+    /// Reads and checks everything, once an isolate: what is bound to it never changes.
     ///
     /// # Errors
     /// [`Failure`] naming what is wrong.
     pub fn read(env: &Env) -> Result<Rc<Self>> {
+        if let Some(config) = CONFIG.with_borrow(Clone::clone) {
+            return Ok(config);
+        }
+        let config = Self::parse(env)?;
+        CONFIG.set(Some(Rc::clone(&config)));
+        Ok(config)
+    }
+
+    fn parse(env: &Env) -> Result<Rc<Self>> {
         let var = |name: &str| env.var(name).map(|value| value.to_string()).ok().filter(|text| !text.is_empty());
         let seconds =
             |name: &str, usual: u64| Millis::seconds(var(name).and_then(|text| text.parse().ok()).unwrap_or(usual));

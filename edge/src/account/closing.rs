@@ -129,7 +129,9 @@ impl Inner {
         let storage = self.state.storage();
         let failed = |error: worker::Error| Denied::Internal(error.to_string());
         // The alarm last: should this end in between, it finds nothing to do.
+        self.store.close();
         storage.delete_all().await.map_err(failed)?;
+        self.store.close();
         storage.delete_alarm().await.map_err(failed)?;
         self.live.borrow_mut().clear();
         self.log.borrow_mut().take();

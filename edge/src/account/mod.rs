@@ -52,7 +52,7 @@ struct Inner {
 
 impl DurableObject for Account {
     fn new(state: State, env: Env) -> Self {
-        let store = Store(state.storage().sql());
+        let store = Store::new(state.storage().sql());
         let inner = Inner {
             state,
             env,

@@ -8,6 +8,7 @@ use gateway::{
     rate_limit::{Log, RecentRequests},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use worker::{SqlStorage, SqlStorageValue};
 
@@ -166,11 +167,15 @@ fn maybe(number: Option<u64>) -> SqlStorageValue {
 
 /// The rows.
 #[derive(Debug)]
-pub struct Store(pub SqlStorage);
+pub struct Store {
+    sql: SqlStorage,
+    /// Whether the tables are known to be there.
+    is_open: Cell<bool>,
+}
 
 impl Store {
     fn run(&self, query: &str, bound: Vec<SqlStorageValue>) -> Result<worker::SqlCursor> {
-        self.0.exec(query, Some(bound)).map_err(internal)
+        self.sql.exec(query, Some(bound)).map_err(internal)
     }
 
     fn all<T: DeserializeOwned>(&self, query: &str, bound: Vec<SqlStorageValue>) -> Result<Vec<T>> {
@@ -190,6 +195,16 @@ impl Store {
         Ok(self.all::<Number>(query, bound)?.first().map(|row| row.number as u64))
     }
 
+    /// The rows of an object, whether or not it has any.
+    pub const fn new(sql: SqlStorage) -> Self {
+        Self { sql, is_open: Cell::new(false) }
+    }
+
+    /// Says that the tables are gone.
+    pub fn close(&self) {
+        self.is_open.set(false);
+    }
+
     /// Whether an account is here; asking leaves nothing behind.
     pub fn is_open(&self) -> Result<bool> {
         let query = "SELECT COUNT(*) AS number FROM sqlite_master WHERE name = 'facts'";
@@ -198,13 +213,16 @@ impl Store {
 
     /// Makes the tables.
     pub fn open(&self) -> Result<()> {
-        self.0.exec(SCHEMA, None).map_err(internal).map(drop)
+        self.sql.exec(SCHEMA, None).map_err(internal).map(drop)
     }
 
     /// What there is once; `None` where there is no account.
     pub fn facts(&self) -> Result<Option<Facts>> {
-        if !self.is_open()? {
-            return Ok(None);
+        if !self.is_open.get() {
+            if !self.is_open()? {
+                return Ok(None);
+            }
+            self.is_open.set(true);
         }
         Ok(self.values("SELECT value FROM facts WHERE name = 'account'", Vec::new())?.pop())
     }
