@@ -76,6 +76,7 @@ impl Config {
             |name: &str, usual: u64| Millis::seconds(var(name).and_then(|text| text.parse().ok()).unwrap_or(usual));
         let secret = env.secret("SIGNING_KEY").map(|value| value.to_string()).unwrap_or_default();
         let secret = unhex(&secret).ok_or_else(|| Failure::internal("SIGNING_KEY must be 64 hex digits"))?;
+        let usual = StrikePolicy::default();
         let plans = var("PLANS").unwrap_or_else(|| plan::DEFAULT.to_owned());
         let exceptions: Vec<String> = var("EGRESS_EXCEPTIONS")
             .map(|list| list.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect())
@@ -85,7 +86,10 @@ impl Config {
             signing: SigningKey { id: 1, secret },
             plans: Plans::parse(&plans).map_err(Failure::internal)?,
             blocked: BlockedTerms::parse(&var("BLOCKED_TERMS").unwrap_or_default()),
-            strikes: StrikePolicy::default(),
+            strikes: StrikePolicy {
+                hits: var("STRIKES").and_then(|text| text.parse().ok()).unwrap_or(usual.hits),
+                within: seconds("STRIKES_SECONDS", usual.within.0 / 1000),
+            },
             webhooks_to: UrlPolicy { exceptions, ..UrlPolicy::default() },
             pictures_from,
             public_url: var("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
