@@ -1,13 +1,13 @@
 //! The Stable Diffusion API: its calls, answered with status 200 whatever happened, as its clients expect.
 
 use crate::{
-    account::op::{AccountRecord, Denied, Dialect, JobRecord, JobRef, Op, Scope, UploadRecord, Usage},
+    account::op::{AccountRecord, Denied, Dialect, JobRecord, JobRef, Op, Scope, Usage},
     config, dispatcher,
     error::{Failure, Result},
     http::{self, Call, Presented},
     inputs,
     make::{self, Wanted},
-    objects, random, render, v1,
+    random, render, v1,
 };
 use api::{
     body::{Body, BodyError, Fields},
@@ -18,7 +18,6 @@ use api::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use gateway::job::State;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use worker::{Method, Request, Response};
 
 /// How long a client waits for its pictures before it is told to fetch them, in seconds.
@@ -229,11 +228,11 @@ async fn small(call: &Call, who: &Presented, family: Family, what: dialect::Call
         C::AssetsGenerated => return assets(call, who, fields).await,
         _ => {}
     }
-    let account: AccountRecord = call.ask(who, Scope::Images, Op::Admit).await?;
+    call.ask::<Value>(who, Scope::Images, Op::Admit).await?;
     match what {
         C::Base64ToUrl => {
             let data = read::base64_to_url(fields)?;
-            let (id, link) = stored(call, who, &account, "base64_string", &data).await?;
+            let (id, link) = stored(call, who, "base64_string", &data).await?;
             Ok(small_answer::base64_to_url(family, id, &link))
         }
         C::Base64Crop => {
@@ -242,7 +241,7 @@ async fn small(call: &Call, who: &Presented, family: Family, what: dialect::Call
                 // Cutting would need the pixels, which the edge never decodes.
                 return Ok(dialect::unavailable("cropping; send crop as false and the picture as it is to be"));
             }
-            let (id, link) = stored(call, who, &account, "image", &wanted.image).await?;
+            let (id, link) = stored(call, who, "image", &wanted.image).await?;
             Ok(small_answer::base64_crop(id, &link))
         }
         C::NsfwImageCheck => {
@@ -323,29 +322,7 @@ async fn of_pool(call: &Call, what: dialect::Call, fields: &Fields) -> Result<Va
 }
 
 /// Stores a picture that came as base64, as an upload of the account.
-async fn stored(
-    call: &Call,
-    who: &Presented,
-    account: &AccountRecord,
-    field: &str,
-    data: &str,
-) -> Result<(u64, String)> {
-    let bytes = inputs::decode(field, data)?;
-    let header = inputs::header(field, &bytes)?;
-    let id = random::name("up_")?;
-    let sha256: [u8; 32] = Sha256::digest(&bytes).into();
-    let upload = UploadRecord {
-        object: format!("{}/uploads/{id}", account.account),
-        id,
-        width: header.width,
-        height: header.height,
-        sha256: random::hex(&sha256),
-        expires: config::now().0 + call.config.kept_temporary.0,
-    };
-    objects::put(&call.env, &upload.object, bytes, sha256, header.format.media_type()).await?;
-    if let Err(failure) = call.ask::<()>(who, Scope::Images, Op::AddUpload(upload.clone())).await {
-        objects::delete(&call.env, &upload.object).await?;
-        return Err(failure);
-    }
-    Ok((u64::from(random::seed()?), v1::upload_url(call, &account.account, &upload)))
+async fn stored(call: &Call, who: &Presented, field: &str, data: &str) -> Result<(u64, String)> {
+    let upload = v1::store_upload(call, who, field, inputs::decode(field, data)?).await?;
+    Ok((u64::from(random::seed()?), v1::upload_url(call, &who.account, &upload)))
 }

@@ -44,7 +44,7 @@ impl Inner {
     }
 
     /// Gives a queued job to a node.
-    pub(super) async fn lease(&self, facts: &Facts, number: u64, node: String) -> Result<Granted> {
+    pub(super) async fn lease(&self, number: u64, node: String) -> Result<Granted> {
         let mut stored = self.store.job(number)?.ok_or(Denied::NotFound)?;
         let (now, length) = (config::now(), self.config()?.lease);
         let epoch = stored.life.lease(now, length).map_err(stale)?;
@@ -58,7 +58,6 @@ impl Inner {
             traceparent: stored.traceparent.clone(),
             job: stored.record,
         };
-        debug_assert_eq!(granted.job.account, facts.account, "an object is one account's");
         self.wake(now.0 + length.0).await;
         Ok(granted)
     }
@@ -150,7 +149,7 @@ impl Inner {
                 stored.record.expires = Some(now + kept.0);
                 count(&mut facts, &stored, is_captured, now);
                 self.keep(&mut stored)?;
-                self.announce(&facts, &stored)?;
+                self.announce(&stored)?;
                 self.store.put_facts(&facts)?;
                 self.tell_end(&stored.record);
                 self.forget_inputs(&stored);

@@ -170,7 +170,7 @@ impl Account {
     async fn for_edge(&self, facts: Facts, op: Op) -> Result<Value> {
         let inner = &self.inner;
         match op {
-            Op::Lease { job, node } => value(&inner.lease(&facts, job, node).await?),
+            Op::Lease { job, node } => value(&inner.lease(job, node).await?),
             Op::Check { job, epoch } => value(&inner.check(job, epoch)?),
             Op::Report { job, report } => value(&inner.report(job, report).await?),
             Op::End { job, end } => value(&inner.end(facts, job, end).await?),

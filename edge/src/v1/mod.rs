@@ -7,7 +7,7 @@ mod keys;
 mod uploads;
 mod webhooks;
 
-pub use uploads::{serve as serve_upload, url as upload_url};
+pub use uploads::{serve as serve_upload, store as store_upload, url as upload_url};
 
 use crate::{
     account::op::Scope,

@@ -29,7 +29,16 @@ pub async fn create(call: &Call, request: &mut Request, who: &Presented) -> Resu
         };
         bytes = bytes.get(file.bytes.clone()).unwrap_or_default().to_vec();
     }
-    let header = inputs::header("file", &bytes)?;
+    let upload = store(call, who, "file", bytes).await?;
+    http::json(201, &shown(&upload))
+}
+
+/// Stores the picture of a field as an upload of the account; nothing stays where it cannot be recorded.
+///
+/// # Errors
+/// [`Failure`] naming the field, or what the account says.
+pub async fn store(call: &Call, who: &Presented, field: &str, bytes: Vec<u8>) -> Result<UploadRecord> {
+    let header = inputs::header(field, &bytes)?;
     let id = random::name("up_")?;
     let object = format!("{}/uploads/{id}", who.account);
     let sha256: [u8; 32] = Sha256::digest(&bytes).into();
@@ -46,7 +55,7 @@ pub async fn create(call: &Call, request: &mut Request, who: &Presented) -> Resu
         objects::delete(&call.env, &upload.object).await?;
         return Err(failure);
     }
-    http::json(201, &shown(&upload))
+    Ok(upload)
 }
 
 /// An upload, as it is listed.
