@@ -4,17 +4,22 @@ use crate::{
     account::op::{AccountRecord, Op},
     call as calls, config, directory, dispatcher,
     error::{Failure, Result},
+    fence,
     http::{self, Call},
     node_calls,
 };
 use api::v1::{AdminAccount, Code, NewGrant, NewPlan, NodeStatus, PoolStatus, Swept, rfc3339};
-use worker::{Method, Request, Response};
+use worker::{Method, Response};
 
 /// Answers `/admin`.
 ///
 /// # Errors
 /// [`Failure`], as a problem.
-pub async fn answer(call: &Call, request: &mut Request, path: &[&str]) -> Result<Response> {
+pub async fn answer(call: &Call, path: &[&str]) -> Result<Response> {
+    // Tokens cannot be tried without end.
+    if !fence::opens(call).await {
+        return Err(fence::closed());
+    }
     if !call.has_token("ADMIN_TOKEN") {
         return Err(Failure::new(Code::Unauthenticated, "send the admin token as Authorization: Bearer"));
     }
@@ -23,10 +28,10 @@ pub async fn answer(call: &Call, request: &mut Request, path: &[&str]) -> Result
             let summary = dispatcher::summary(&call.env).await?;
             let now = rfc3339(config::now().0);
             let models: Vec<String> = summary.models.iter().map(|(offer, _)| offer.id.as_str().to_owned()).collect();
-            let nodes = summary.nodes.into_iter().map(|(node, device, slots)| NodeStatus {
-                node,
-                device,
-                slots,
+            let nodes = summary.nodes.iter().map(|(node, device, slots)| NodeStatus {
+                node: node.clone(),
+                device: device.clone(),
+                slots: *slots,
                 models: models.clone(),
                 seen_at: now.clone(),
             });
@@ -37,7 +42,7 @@ pub async fn answer(call: &Call, request: &mut Request, path: &[&str]) -> Result
             if !directory::has(&call.env, account).await? {
                 return Err(Failure::not_found());
             }
-            let (_, body) = call.body(request).await?;
+            let (_, body) = call.body().await?;
             let op = match *what {
                 "plan" => Op::SetPlan { plan: NewPlan::read(&body.fields)?.plan },
                 "grant" => Op::Grant { credits: NewGrant::read(&body.fields)?.credits },

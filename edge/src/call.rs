@@ -4,10 +4,23 @@ use crate::{
     account::op::{By, Denied, Envelope, LimitState, Op, Reply},
     error::{Failure, Result},
 };
-use futures_util::future::{Either, select};
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
-use worker::{Delay, Env, Method, Request, RequestInit, Response, Stub};
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::{Env, Method, Request, RequestInit, Response, Stub, wasm_bindgen::JsValue};
+
+#[wasm_bindgen(module = "/src/ask.js")]
+extern "C" {
+    /// What an object answers to a text, if it does so within this many milliseconds.
+    #[wasm_bindgen(catch)]
+    async fn ask(
+        env: &JsValue,
+        binding: &str,
+        name: &str,
+        body: &str,
+        patience: f64,
+    ) -> std::result::Result<JsValue, JsValue>;
+}
 
 /// How long an object may take that is not asked to wait.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -35,14 +48,8 @@ pub async fn account_with_limit<T: DeserializeOwned>(
         Op::Wait { seconds, .. } => PATIENCE + Duration::from_secs_f64(seconds.clamp(0.0, 60.0)),
         _ => PATIENCE,
     };
-    let stub = env.durable_object("ACCOUNT")?.get_by_name(name)?;
     let envelope = Envelope { account: name.to_owned(), by, op };
-    let mut response = send(&stub, "/", &envelope, patience).await?;
-    let Reply { outcome, limit } = read(&mut response).await?;
-    let outcome = match outcome {
-        Ok(value) => Ok(serde_json::from_value(value)?),
-        Err(denied) => Err(denied),
-    };
+    let Reply { outcome, limit } = object(env, "ACCOUNT", name, &envelope, patience).await?;
     Ok((outcome, limit))
 }
 
@@ -54,20 +61,15 @@ pub async fn for_edge<T: DeserializeOwned>(env: &Env, name: &str, op: Op) -> Res
     Ok(account(env, name, By::Edge, op).await?.0)
 }
 
-/// Posts JSON to an object and returns its answer.
+/// Asks an object whose answer is a stream.
 ///
 /// # Errors
-/// It cannot be reached, or takes longer than `patience`: in an object, what panicked never answers.
-pub async fn send<T: Serialize>(stub: &Stub, path: &str, body: &T, patience: Duration) -> Result<Response> {
+/// It cannot be reached.
+pub async fn send<T: Serialize>(stub: &Stub, path: &str, body: &T) -> Result<Response> {
     let mut init = RequestInit::new();
     init.with_method(Method::Post).with_body(Some(serde_json::to_string(body)?.into()));
     let request = Request::new_with_init(&format!("https://object{path}"), &init)?;
-    let answer = Box::pin(stub.fetch_with_request(request));
-    match select(answer, Box::pin(Delay::from(patience))).await {
-        Either::Left((Ok(response), _)) => Ok(response),
-        Either::Left((Err(error), _)) => Err(unreachable(&error.to_string())),
-        Either::Right(_) => Err(unreachable("it does not answer")),
-    }
+    stub.fetch_with_request(request).await.map_err(|error| unreachable(&error.to_string()))
 }
 
 fn unreachable(why: &str) -> Failure {
@@ -78,10 +80,11 @@ fn unreachable(why: &str) -> Failure {
     Failure::Denied(Denied::Unavailable("the account cannot be reached right now; send the request again".to_owned()))
 }
 
-/// Asks another kind of object and reads its JSON.
+/// Posts JSON to an object and reads its answer. Not by the runtime's own parser, whose numbers are doubles and would bend large
+/// seeds. An object whose handler panicked never answers, hence the patience.
 ///
 /// # Errors
-/// As [`send`].
+/// It cannot be reached, answers with another status than 200, or takes longer than `patience`.
 pub async fn object<T: Serialize, R: DeserializeOwned>(
     env: &Env,
     binding: &str,
@@ -89,16 +92,12 @@ pub async fn object<T: Serialize, R: DeserializeOwned>(
     body: &T,
     patience: Duration,
 ) -> Result<R> {
-    let stub = env.durable_object(binding)?.get_by_name(name)?;
-    let mut response = send(&stub, "/", body, patience).await?;
-    if response.status_code() != 200 {
-        let said = response.text().await.unwrap_or_default();
-        return Err(Failure::internal(format!("{binding} answered {}: {said}", response.status_code())));
-    }
-    read(&mut response).await
+    let answer = ask(env, binding, name, &serde_json::to_string(body)?, patience.as_secs_f64() * 1000.0).await;
+    let text = answer.map_err(|error| unreachable(&format!("{error:?}")))?.as_string().unwrap_or_default();
+    Ok(serde_json::from_str(&text)?)
 }
 
-/// Reads an object's JSON. Not by the runtime's own parser, whose numbers are doubles and would bend large seeds.
+/// Reads what an object says in place of a stream.
 ///
 /// # Errors
 /// It is no such JSON.

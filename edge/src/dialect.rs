@@ -18,7 +18,7 @@ use api::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use gateway::job::State;
 use serde_json::{Value, json};
-use worker::{Method, Request, Response};
+use worker::{Method, Response};
 
 /// How long a client waits for its pictures before it is told to fetch them, in seconds.
 const WAIT: f64 = 20.0;
@@ -27,14 +27,14 @@ const WAIT: f64 = 20.0;
 ///
 /// # Errors
 /// The answer cannot be written.
-pub async fn answer(call: &Call, request: &mut Request) -> Result<Response> {
+pub async fn answer(call: &Call) -> Result<Response> {
     let Some(Route { family, call: what }) = dialect::route(&call.path) else {
         return Err(Failure::not_found());
     };
     if !matches!(call.method()?, Method::Post | Method::Get | Method::Put) {
         return Err(Failure::new(Code::MethodNotAllowed, "the calls of this API take POST"));
     }
-    match answered(call, request, family, what).await {
+    match answered(call, family, what).await {
         Ok(body) => written(200, &body, None),
         Err(failure) => refused(call, family, failure),
     }
@@ -86,7 +86,7 @@ fn denied_answer(call: &Call, denied: Denied) -> Result<Response> {
             return with_retry(&format!("Rate limit exceeded. Maximum {most} queued requests allowed."), 30);
         }
         Denied::Insufficient { .. } => dialect::error("Insufficient credits. Please add more credits to continue."),
-        Denied::Monthly => dialect::quota(&call.base),
+        Denied::Monthly => dialect::quota(&call.base()),
         Denied::Fields(fields) => {
             let mut errors = serde_json::Map::new();
             for (name, detail) in fields {
@@ -109,8 +109,8 @@ fn denied_answer(call: &Call, denied: Denied) -> Result<Response> {
     written(200, &body, None)
 }
 
-async fn answered(call: &Call, request: &mut Request, family: Family, what: dialect::Call) -> Result<Value> {
-    let bytes = call.bytes(request).await?;
+async fn answered(call: &Call, family: Family, what: dialect::Call) -> Result<Value> {
+    let bytes = call.bytes().await?;
     let body = api::body::read_lenient(call.header("content-type").as_deref(), &bytes)?;
     let fields = with_files(&bytes, body);
     let key = dialect::credentials(
@@ -120,7 +120,7 @@ async fn answered(call: &Call, request: &mut Request, family: Family, what: dial
         call.header("authorization").as_deref(),
         call.query("key"),
     );
-    let who = http::presented(key.as_deref().unwrap_or_default())?;
+    let who = http::presented(key.as_deref().unwrap_or_default(), Scope::Images)?;
     match what {
         dialect::Call::Generate(operation) => {
             let mut fields = fields;
@@ -138,7 +138,7 @@ async fn answered(call: &Call, request: &mut Request, family: Family, what: dial
             fetched(call, &who, number).await
         }
         dialect::Call::Unavailable(part) => {
-            call.ask::<Value>(&who, Scope::Images, Op::Admit).await?;
+            call.ask::<Value>(&who, Op::Admit).await?;
             Ok(dialect::unavailable(part))
         }
         other => small(call, &who, family, other, &fields).await,
@@ -170,11 +170,11 @@ async fn made(call: &Call, who: &Presented, family: Family, request: ImageReques
     let mut record = make::accept(call, who, wanted).await?;
     if !is_instant {
         let op = Op::Wait { job: JobRef::Number(record.number), seconds: WAIT };
-        record = call.ask(who, Scope::Images, op).await?;
+        record = call.ask(who, op).await?;
     }
     let meta = dialect::meta(family, &record.request, &record.model, &record.file_prefix);
     let output = output(call, &record).await?;
-    let fetch_result = format!("{}{}", call.base, dialect::fetch_path(&call.path, record.number));
+    let fetch_result = format!("{}{}", call.base(), dialect::fetch_path(&call.path, record.number));
     let view = JobView {
         output: &output,
         fetch_result: &fetch_result,
@@ -200,7 +200,7 @@ async fn output(call: &Call, record: &JobRecord) -> Result<Vec<String>> {
 }
 
 async fn fetched(call: &Call, who: &Presented, number: u64) -> Result<Value> {
-    let record: JobRecord = call.ask(who, Scope::Images, Op::Job(JobRef::Number(number))).await?;
+    let record: JobRecord = call.ask(who, Op::Job(JobRef::Number(number))).await?;
     if record.is_deleted {
         return Err(Denied::NotFound.into());
     }
@@ -220,7 +220,7 @@ async fn small(call: &Call, who: &Presented, family: Family, what: dialect::Call
     match what {
         C::DeleteImage => {
             let job = JobRef::Number(read::delete_image(fields)?);
-            let record: JobRecord = call.ask(who, Scope::Images, Op::DeleteJob(job)).await?;
+            let record: JobRecord = call.ask(who, Op::DeleteJob(job)).await?;
             dispatcher::remove(&call.env, &record).await;
             return Ok(small_answer::delete_image());
         }
@@ -228,7 +228,7 @@ async fn small(call: &Call, who: &Presented, family: Family, what: dialect::Call
         C::AssetsGenerated => return assets(call, who, fields).await,
         _ => {}
     }
-    call.ask::<Value>(who, Scope::Images, Op::Admit).await?;
+    call.ask::<Value>(who, Op::Admit).await?;
     match what {
         C::Base64ToUrl => {
             let data = read::base64_to_url(fields)?;
@@ -250,9 +250,9 @@ async fn small(call: &Call, who: &Presented, family: Family, what: dialect::Call
         }
         C::ClearCache => Ok(small_answer::clear_cache(family)),
         C::ClearQueue => {
-            let jobs: Vec<JobRecord> = call.ask(who, Scope::Images, Op::Jobs { limit: 100, before: None }).await?;
+            let jobs: Vec<JobRecord> = call.ask(who, Op::Jobs { limit: 100, before: None }).await?;
             for job in jobs.into_iter().filter(|job| job.state == State::Queued) {
-                let record: JobRecord = call.ask(who, Scope::Images, Op::Cancel(JobRef::Number(job.number))).await?;
+                let record: JobRecord = call.ask(who, Op::Cancel(JobRef::Number(job.number))).await?;
                 dispatcher::remove(&call.env, &record).await;
             }
             Ok(small_answer::clear_queue())
@@ -263,10 +263,10 @@ async fn small(call: &Call, who: &Presented, family: Family, what: dialect::Call
 
 async fn of_account(call: &Call, who: &Presented, what: dialect::Call) -> Result<Value> {
     if what == dialect::Call::WalletBalance {
-        let account: AccountRecord = call.ask(who, Scope::Images, Op::Admit).await?;
+        let account: AccountRecord = call.ask(who, Op::Admit).await?;
         return Ok(small_answer::wallet_balance(account.credits));
     }
-    let usage: Usage = call.ask(who, Scope::Images, Op::Usage).await?;
+    let usage: Usage = call.ask(who, Op::Usage).await?;
     if what == dialect::Call::RequestCount {
         return Ok(small_answer::request_count(u64::from(usage.queued)));
     }
@@ -279,12 +279,12 @@ async fn of_account(call: &Call, who: &Presented, what: dialect::Call) -> Result
 
 async fn assets(call: &Call, who: &Presented, fields: &Fields) -> Result<Value> {
     let page = read::assets_generated(fields)?;
-    let newest: Vec<JobRecord> = call.ask(who, Scope::Images, Op::Jobs { limit: 1, before: None }).await?;
+    let newest: Vec<JobRecord> = call.ask(who, Op::Jobs { limit: 1, before: None }).await?;
     // Numbers have no gaps, so the last one is how many there are.
     let total = newest.first().map_or(0, |job| job.number);
     let before = (total + 1).saturating_sub(u64::from(page.page - 1) * u64::from(page.per_page));
     let op = Op::Jobs { limit: page.per_page, before: Some(before) };
-    let records: Vec<JobRecord> = call.ask(who, Scope::Images, op).await?;
+    let records: Vec<JobRecord> = call.ask(who, op).await?;
     let jobs: Vec<(u64, Vec<String>)> = records
         .iter()
         .filter(|record| record.state == State::Succeeded && !record.is_deleted)

@@ -7,6 +7,7 @@ use crate::{
     account::op::{Denied, Granted, JobRecord, Op},
     call, config,
     error::{Failure, Result},
+    http::Call,
 };
 use api::node::{Lease, LeaseReply, LeaseRequest, ModelOffer, VERSION};
 use futures_channel::oneshot;
@@ -20,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    mem,
+    rc::Rc,
     time::Duration,
 };
 use worker::{Delay, DurableObject, Env, Request, Response, State, durable_object};
@@ -105,16 +108,57 @@ async fn ask<R: serde::de::DeserializeOwned>(env: &Env, question: &Question, pat
     call::object(env, "DISPATCHER", NAME, question, patience).await
 }
 
+impl Offered {
+    fn of(record: &JobRecord) -> Self {
+        Self {
+            account: record.account.clone(),
+            job: record.number,
+            model: record.model.clone(),
+            work: price::work(&record.request),
+            priority: record.priority,
+        }
+    }
+}
+
 /// Offers queued jobs to the nodes. That it cannot be told is no loss: their account will offer them again.
 pub async fn offer(env: &Env, records: &[JobRecord]) {
-    let offered = records.iter().map(|record| Offered {
-        account: record.account.clone(),
-        job: record.number,
-        model: record.model.clone(),
-        work: price::work(&record.request),
-        priority: record.priority,
+    let offered = records.iter().map(Offered::of).collect();
+    ask::<()>(env, &Question::Offer(offered), PATIENCE).await.ok();
+}
+
+thread_local! {
+    /// What is to be offered with the next call, and when the present one began.
+    static OFFERS: RefCell<(Vec<Offered>, Option<u64>)> = RefCell::default();
+}
+
+/// Offers a job that was just taken, after its client has been answered; those that come meanwhile go together.
+pub fn offer_soon(call: &Call, record: &JobRecord) {
+    let now = config::now().0;
+    let is_being_done = OFFERS.with_borrow_mut(|(offers, since)| {
+        offers.push(Offered::of(record));
+        // A call that was broken off with its request does not say so.
+        let is_being_done = since.is_some_and(|since| now.saturating_sub(since) < 1_000);
+        if !is_being_done {
+            *since = Some(now);
+        }
+        is_being_done
     });
-    ask::<()>(env, &Question::Offer(offered.collect()), PATIENCE).await.ok();
+    if is_being_done {
+        return;
+    }
+    let env = call.env.clone();
+    call.context.wait_until(async move {
+        while let Some(offers) = next_offers() {
+            ask::<()>(&env, &Question::Offer(offers), PATIENCE).await.ok();
+        }
+    });
+}
+
+fn next_offers() -> Option<Vec<Offered>> {
+    OFFERS.with_borrow_mut(|(offers, since)| {
+        *since = (!offers.is_empty()).then(|| config::now().0);
+        since.map(|_| mem::take(offers))
+    })
 }
 
 /// Takes a job out that was cancelled.
@@ -149,21 +193,21 @@ pub async fn place(env: &Env, account: &str, job: u64) -> Option<Place> {
 
 thread_local! {
     /// What this isolate heard last, and when.
-    static HEARD: RefCell<(u64, Summary)> = RefCell::default();
+    static HEARD: RefCell<(u64, Rc<Summary>)> = RefCell::default();
 }
 
 /// The pool as a whole, at most a second old.
 ///
 /// # Errors
 /// The pool cannot be reached.
-pub async fn summary(env: &Env) -> Result<Summary> {
+pub async fn summary(env: &Env) -> Result<Rc<Summary>> {
     let now = config::now().0;
-    let heard = HEARD.with_borrow(|(at, summary)| (now.saturating_sub(*at) < 1000).then(|| summary.clone()));
+    let heard = HEARD.with_borrow(|(at, summary)| (now.saturating_sub(*at) < 1000).then(|| Rc::clone(summary)));
     if let Some(summary) = heard {
         return Ok(summary);
     }
-    let summary: Summary = ask(env, &Question::Summary, PATIENCE).await?;
-    HEARD.with_borrow_mut(|heard| *heard = (now, summary.clone()));
+    let summary: Rc<Summary> = Rc::new(ask(env, &Question::Summary, PATIENCE).await?);
+    HEARD.with_borrow_mut(|heard| *heard = (now, Rc::clone(&summary)));
     Ok(summary)
 }
 

@@ -5,7 +5,7 @@ use crate::{
     call,
     config::Config,
     error::{Failure, Result},
-    random,
+    fence, random,
 };
 use api::{
     body::{Body, BodyError, Fields, MAX_LENGTH, form},
@@ -15,30 +15,51 @@ use futures_util::StreamExt as _;
 use gateway::api_key::{ApiKey, KeyKind};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{cell::Cell, rc::Rc};
-use worker::{Env, Headers, Method, Request, Response};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen_futures::JsFuture;
+use worker::{
+    Context, Env, Headers, Method, Request, Response,
+    js_sys::Uint8Array,
+    wasm_bindgen::JsValue,
+    web_sys::{self, Request as Incoming},
+};
+
+#[wasm_bindgen(module = "/src/ask.js")]
+extern "C" {
+    /// Method, address and header fields, one a line.
+    fn head(request: &Incoming) -> String;
+    /// Sets fields of a header, given one a line.
+    #[wasm_bindgen(catch)]
+    fn set(headers: &web_sys::Headers, lines: &str) -> std::result::Result<(), JsValue>;
+}
+
+/// A body of this length in bytes is read without a look at who sends it.
+const SMALL: usize = 64 << 10;
 
 /// One request.
 pub struct Call {
     /// What is bound to the Worker.
     pub env: Env,
+    /// What may go on after the answer.
+    pub context: Context,
     /// What the installation decides.
     pub config: Rc<Config>,
+    /// As the runtime has it.
+    pub request: Incoming,
     /// The method; `None` for one that nothing here takes.
     method: Option<Method>,
+    /// Scheme and host that it came to.
+    pub origin: String,
     /// The path, without the query.
     pub path: String,
     /// The query, as fields.
     pub query: Fields,
     /// The query as it came.
     pub raw_query: String,
-    /// The header.
-    pub headers: Headers,
-    /// Beginning of every link.
-    pub base: String,
+    /// Fields of the header, with names in small letters.
+    headers: Vec<(String, String)>,
     /// `X-Request-Id`.
     pub id: String,
-    /// The trace it belongs to (W3C Trace Context).
-    pub traceparent: String,
     /// What the account said of its rate limit.
     pub limit: Cell<Option<LimitState>>,
     /// Whether a call to the account was counted already.
@@ -52,6 +73,8 @@ pub struct Presented {
     pub account: String,
     /// The key.
     pub key: ApiKey,
+    /// What it must be allowed to.
+    pub scope: Scope,
 }
 
 impl Call {
@@ -59,41 +82,69 @@ impl Call {
     ///
     /// # Errors
     /// The configuration is not usable.
-    pub fn new(env: Env, request: &Request) -> Result<Self> {
-        // The library takes a method that it does not know for GET.
-        let method = Some(request.method()).filter(|method| method.as_ref() == request.inner().method());
+    pub fn new(env: Env, context: Context, request: Incoming) -> Result<Self> {
         let config = Config::read(&env)?;
-        let url = request.url()?;
-        let headers = request.headers().clone();
-        let base = config.public_url.clone().unwrap_or_else(|| base(&headers, &url));
-        let raw_query = url.query().unwrap_or_default().to_owned();
-        let query = form(raw_query.as_bytes()).unwrap_or_default();
-        let trace = headers.get("traceparent")?.filter(|text| is_traceparent(text));
-        let traceparent = match trace {
-            Some(trace) => trace,
-            None => format!("00-{}-{}-01", random::hex(&random::bytes::<16>()?), random::hex(&random::bytes::<8>()?)),
+        let head = head(&request);
+        let mut lines = head.split('\n').map(str::to_owned);
+        let (word, url) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+        let mut headers = Vec::new();
+        while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
+            headers.push((name, value));
+        }
+        // The library takes a method that it does not know for GET.
+        let method = Some(Method::from(word.clone())).filter(|method| method.as_ref() == word);
+        let (origin, path, query) = parts(&url);
+        let mut call = Self {
+            env,
+            context,
+            config,
+            request,
+            method,
+            origin: origin.to_owned(),
+            path: path.to_owned(),
+            query: form(query.as_bytes()).unwrap_or_default(),
+            raw_query: query.to_owned(),
+            headers,
+            id: String::new(),
+            limit: Cell::new(None),
+            is_counted: Cell::new(false),
         };
-        let id = headers.get("x-request-id")?.filter(|id| {
+        let id = call.header("x-request-id").filter(|id| {
             (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         });
-        let id = match id {
+        call.id = match id {
             Some(id) => id,
             None => random::name("req_")?,
         };
-        Ok(Self {
-            env,
-            config,
-            method,
-            path: request.path(),
-            query,
-            raw_query,
-            headers,
-            base,
-            id,
-            traceparent,
-            limit: Cell::new(None),
-            is_counted: Cell::new(false),
-        })
+        Ok(call)
+    }
+
+    /// Beginning of every link.
+    pub fn base(&self) -> String {
+        if let Some(url) = &self.config.public_url {
+            return url.clone();
+        }
+        let host = self.header("x-forwarded-host").or_else(|| self.header("host"));
+        let scheme = self.header("x-forwarded-proto").filter(|scheme| matches!(scheme.as_str(), "http" | "https"));
+        let host = host.filter(|host| {
+            !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
+        });
+        let Some(host) = host else { return self.origin.clone() };
+        let own = || self.origin.split("://").next().unwrap_or("https").to_owned();
+        format!("{}://{host}", scheme.unwrap_or_else(own))
+    }
+
+    /// The trace it belongs to (W3C Trace Context).
+    ///
+    /// # Errors
+    /// The runtime has no random bytes for a new one.
+    pub fn traceparent(&self) -> Result<String> {
+        match self.header("traceparent").filter(|text| is_traceparent(text)) {
+            Some(trace) => Ok(trace),
+            None => {
+                Ok(format!("00-{}-{}-01", random::hex(&random::bytes::<16>()?), random::hex(&random::bytes::<8>()?)))
+            }
+        }
     }
 
     /// The method.
@@ -109,35 +160,45 @@ impl Call {
         self.method.as_ref() == Some(method)
     }
 
-    /// A field of the header.
+    /// A field of the header, by its name in small letters.
     pub fn header(&self, name: &str) -> Option<String> {
-        self.headers.get(name).ok().flatten()
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
     }
 
     /// Reads the body, as far as it may be long.
     ///
     /// # Errors
     /// [`BodyError::TooLong`], or it breaks off.
-    pub async fn bytes(&self, request: &mut Request) -> Result<Vec<u8>> {
-        self.bytes_up_to(request, MAX_LENGTH).await
+    pub async fn bytes(&self) -> Result<Vec<u8>> {
+        self.bytes_up_to(MAX_LENGTH).await
     }
 
     /// The same with another bound, for what nodes send.
     ///
     /// # Errors
     /// As [`Self::bytes`].
-    pub async fn bytes_up_to(&self, request: &mut Request, most: usize) -> Result<Vec<u8>> {
+    pub async fn bytes_up_to(&self, most: usize) -> Result<Vec<u8>> {
         let stated = self.header("content-length").and_then(|text| text.parse::<usize>().ok());
         if let Some(found) = stated.filter(|&length| length > most) {
             return Err(BodyError::TooLong { found }.into());
         }
-        if request.inner().body().is_none() {
+        if self.request.body().is_none() {
             return Ok(Vec::new());
         }
-        let mut bytes = Vec::with_capacity(stated.unwrap_or(0));
-        let mut stream = request.stream()?;
+        // What is long is counted before it is read, for no account may ever be asked about it. Nodes are ours.
+        if stated.is_none_or(|length| length > SMALL) && !self.path.starts_with("/node/") && !fence::opens(self).await {
+            return Err(fence::closed());
+        }
+        if stated.is_some() {
+            // No more comes than is stated, so it can be taken in one piece.
+            let whole = self.request.array_buffer().map_err(|_| broken_off())?;
+            let whole = JsFuture::from(whole).await.map_err(|_| broken_off())?;
+            return Ok(Uint8Array::new(&whole).to_vec());
+        }
+        let mut bytes = Vec::new();
+        let mut stream = Request::from(self.request.clone().map_err(|_| broken_off())?).stream()?;
         while let Some(chunk) = stream.next().await {
-            bytes.extend(chunk.map_err(|_| Failure::new(Code::InvalidBody, "the body breaks off"))?);
+            bytes.extend(chunk.map_err(|_| broken_off())?);
             if bytes.len() > most {
                 return Err(BodyError::TooLong { found: bytes.len() }.into());
             }
@@ -149,8 +210,8 @@ impl Call {
     ///
     /// # Errors
     /// [`Failure`] for what cannot be read.
-    pub async fn body(&self, request: &mut Request) -> Result<(Vec<u8>, Body)> {
-        let bytes = self.bytes(request).await?;
+    pub async fn body(&self) -> Result<(Vec<u8>, Body)> {
+        let bytes = self.bytes().await?;
         let body = api::body::read(self.header("content-type").as_deref(), &bytes)?;
         Ok((bytes, body))
     }
@@ -159,33 +220,38 @@ impl Call {
     ///
     /// # Errors
     /// There is none, or it is none of ours; nothing was looked up for that.
-    pub fn bearer(&self) -> Result<Presented> {
+    pub fn bearer(&self, scope: Scope) -> Result<Presented> {
         let header = self.header("authorization").unwrap_or_default();
         let (scheme, key) = header.split_once(' ').unwrap_or_default();
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Denied::Unauthenticated.into());
         }
-        presented(key.trim())
+        presented(key.trim(), scope)
     }
 
     /// Asks the key's account.
     ///
     /// # Errors
     /// What it says, or that it cannot be reached.
-    pub async fn ask<T: DeserializeOwned>(&self, who: &Presented, scope: Scope, op: Op) -> Result<T> {
-        let by = By::Key(self.credential(who, scope));
-        let (outcome, limit) = call::account_with_limit(&self.env, &who.account, by, op).await?;
+    pub async fn ask<T: DeserializeOwned>(&self, who: &Presented, op: Op) -> Result<T> {
+        let credential = self.credential(who);
+        let key = credential.hash.clone();
+        if credential.counts && !fence::lets_in(self, &key).await {
+            return Err(fence::closed());
+        }
+        let (outcome, limit) = call::account_with_limit(&self.env, &who.account, By::Key(credential), op).await?;
         if limit.is_some() {
             self.limit.set(limit);
         }
         self.is_counted.set(true);
+        fence::note(&key, outcome.as_ref().err());
         Ok(outcome?)
     }
 
     /// What is told to the account about a key.
-    pub fn credential(&self, who: &Presented, scope: Scope) -> Credential {
+    pub fn credential(&self, who: &Presented) -> Credential {
         let origin = (who.key.kind() == KeyKind::Publishable).then(|| self.header("origin")).flatten();
-        Credential { hash: who.key.hash().to_string(), origin, scope, counts: !self.is_counted.get() }
+        Credential { hash: who.key.hash().to_string(), origin, scope: who.scope, counts: !self.is_counted.get() }
     }
 
     /// Who asks, as far as limits for strangers go.
@@ -212,22 +278,22 @@ impl Call {
     /// # Errors
     /// A field cannot be set.
     pub fn finish(&self, response: Response) -> Result<Response> {
-        // What comes from an object or from a binding has a header that cannot be changed.
-        let headers = Headers::new();
-        for (name, value) in response.headers().entries() {
-            headers.append(&name, &value)?;
-        }
-        let status = response.status_code();
-        headers.set("x-request-id", &self.id)?;
+        let mut fields = vec![("x-request-id", self.id.clone())];
         if let Some(limit) = self.limit.get() {
             let LimitState { requests, window_seconds, remaining, retry_after_ms } = limit;
-            headers.set("ratelimit-policy", &format!("\"default\";q={requests};w={window_seconds}"))?;
             let wait = retry_after_ms.div_ceil(1000);
-            headers.set("ratelimit", &format!("\"default\";r={remaining};t={wait}"))?;
+            fields.push(("ratelimit-policy", format!("\"default\";q={requests};w={window_seconds}")));
+            fields.push(("ratelimit", format!("\"default\";r={remaining};t={wait}")));
         }
-        cors(self, &headers)?;
-        let (_, body) = response.into_parts();
-        Ok(Response::from_body(body)?.with_status(status).with_headers(headers))
+        // What comes from an object or from a binding has a header that cannot be changed.
+        let is_ours = set_all(response.headers(), &fields).is_ok();
+        let response = if is_ours { response } else { copied(response)? };
+        let headers = response.headers();
+        if !is_ours {
+            set_all(headers, &fields)?;
+        }
+        cors(self, headers)?;
+        Ok(response)
     }
 }
 
@@ -257,9 +323,9 @@ fn cors(call: &Call, headers: &Headers) -> Result<()> {
 ///
 /// # Errors
 /// It is none of ours.
-pub fn presented(text: &str) -> Result<Presented> {
+pub fn presented(text: &str, scope: Scope) -> Result<Presented> {
     let key = ApiKey::parse(text).map_err(|_| Denied::Unauthenticated)?;
-    Ok(Presented { account: account_name(key.account()), key })
+    Ok(Presented { account: account_name(key.account()), key, scope })
 }
 
 /// The name of an account's object.
@@ -267,17 +333,41 @@ pub fn account_name(id: [u8; gateway::api_key::ACCOUNT]) -> String {
     format!("acc_{}", random::hex(&id))
 }
 
-fn base(headers: &Headers, url: &worker::Url) -> String {
-    let header = |name: &str| headers.get(name).ok().flatten();
-    let host = header("x-forwarded-host").or_else(|| header("host"));
-    let scheme = header("x-forwarded-proto").filter(|scheme| matches!(scheme.as_str(), "http" | "https"));
-    let host = host.filter(|host| {
-        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
-    });
-    match host {
-        Some(host) => format!("{}://{host}", scheme.unwrap_or_else(|| url.scheme().to_owned())),
-        None => url.origin().ascii_serialization(),
+/// Origin, path and query of an address as the runtime writes it: the first slash after the host begins the path.
+fn parts(url: &str) -> (&str, &str, &str) {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let path = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| host + at);
+    let (origin, rest) = url.split_at_checked(path).unwrap_or((url, ""));
+    let rest = rest.split('#').next().unwrap_or_default();
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    (origin, if path.is_empty() { "/" } else { path }, query)
+}
+
+/// Sets fields of a header in one crossing to JavaScript; values have no line breaks.
+///
+/// # Errors
+/// The header cannot be changed.
+fn set_all(headers: &Headers, fields: &[(&str, String)]) -> worker::Result<()> {
+    let lines: Vec<String> = fields.iter().map(|(name, value)| format!("{name}\n{value}")).collect();
+    Ok(set(&headers.0, &lines.join("\n"))?)
+}
+
+fn broken_off() -> Failure {
+    Failure::new(Code::InvalidBody, "the body breaks off")
+}
+
+/// The same answer with a header that can be changed.
+///
+/// # Errors
+/// It cannot be made.
+pub fn copied(response: Response) -> Result<Response> {
+    let headers = Headers::new();
+    for (name, value) in response.headers().entries() {
+        headers.append(&name, &value)?;
     }
+    let status = response.status_code();
+    let (_, body) = response.into_parts();
+    Ok(Response::from_body(body)?.with_status(status).with_headers(headers))
 }
 
 /// Whether a text is a `traceparent` of version 00.
@@ -306,8 +396,7 @@ pub fn reads_only(call: &Call) -> Result<()> {
 /// It cannot be written.
 pub fn json<T: Serialize>(status: u16, value: &T) -> Result<Response> {
     let headers = Headers::new();
-    headers.set("content-type", "application/json")?;
-    headers.set("cache-control", "no-store")?;
+    set_all(&headers, &[("content-type", "application/json".to_owned()), ("cache-control", "no-store".to_owned())])?;
     let text = serde_json::to_string(value)?;
     Ok(Response::ok(text)?.with_headers(headers).with_status(status))
 }

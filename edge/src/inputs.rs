@@ -3,7 +3,7 @@
 //! Only their first bytes are read here: format and size. What is behind them is the node's to decode, under limits of its own.
 
 use crate::{
-    account::op::{Op, Scope, UploadRecord},
+    account::op::{Op, UploadRecord},
     egress,
     error::{Failure, Result},
     http::{Call, Presented},
@@ -94,7 +94,7 @@ async fn fetched(call: &Call, name: &str, url: &str) -> Result<Vec<u8>> {
 }
 
 async fn lookup(call: &Call, who: &Presented, name: &str, id: &str) -> Result<String> {
-    let asked = call.ask::<UploadRecord>(who, Scope::Images, Op::Upload { id: id.to_owned() }).await;
+    let asked = call.ask::<UploadRecord>(who, Op::Upload { id: id.to_owned() }).await;
     match asked {
         Ok(upload) => Ok(upload.object),
         Err(Failure::Denied(crate::account::op::Denied::NotFound)) => {

@@ -12,6 +12,7 @@ mod directory;
 mod dispatcher;
 mod egress;
 mod error;
+mod fence;
 mod http;
 mod inputs;
 mod make;
@@ -25,17 +26,17 @@ mod site;
 mod v1;
 
 use api::v1::{Code, Problem, Readiness};
-use error::{Failure, Result};
+use error::Result;
 use http::Call;
-use worker::{Context, Env, Method, Request, Response, ScheduleContext, ScheduledEvent, event};
+use worker::{Context, Env, Method, Response, ScheduleContext, ScheduledEvent, event};
 
 #[event(fetch)]
-async fn fetch(mut request: Request, env: Env, _context: Context) -> worker::Result<Response> {
-    let Ok(call) = Call::new(env, &request) else {
+async fn fetch(request: worker::web_sys::Request, env: Env, context: Context) -> worker::Result<Response> {
+    let Ok(call) = Call::new(env, context, request) else {
         let problem = Problem::new(Code::Internal, "the server's configuration is not usable; its log says why");
         return http::problem(&problem, None).or_else(|_| Response::error("", 500));
     };
-    let answered = match answer(&call, &mut request).await {
+    let answered = match answer(&call).await {
         Ok(response) => Ok(response),
         Err(failure) => {
             let (problem, wait) = error::problem(failure, call.limit.get());
@@ -46,21 +47,17 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> worker::Res
     finished.or_else(|_| Response::error("", 500))
 }
 
-async fn answer(call: &Call, request: &mut Request) -> Result<Response> {
+async fn answer(call: &Call) -> Result<Response> {
     if call.is(&Method::Options) {
         return http::empty(204);
     }
     let path = call.path.clone();
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let is_served = matches!(parts.first(), Some(&("v1" | "api" | "node" | "admin")));
-    if is_served && shed(call).await {
-        return Err(Failure::new(Code::Unavailable, "too much at once; try again in a few seconds"));
-    }
     match parts.as_slice() {
-        ["v1", rest @ ..] => v1::answer(call, request, rest).await,
-        ["api", ..] => dialect::answer(call, request).await,
-        ["node", "v1", rest @ ..] => node_calls::answer(call, request, rest).await,
-        ["admin", rest @ ..] => admin::answer(call, request, rest).await,
+        ["v1", rest @ ..] => v1::answer(call, rest).await,
+        ["api", ..] => dialect::answer(call).await,
+        ["node", "v1", rest @ ..] => node_calls::answer(call, rest).await,
+        ["admin", rest @ ..] => admin::answer(call, rest).await,
         ["pictures", account, job, file] => pictures::serve(call, account, job, file).await,
         ["uploads", account, file] => v1::serve_upload(call, account, file).await,
         ["livez"] => Ok(Response::ok("ok")?),
@@ -70,18 +67,8 @@ async fn answer(call: &Call, request: &mut Request) -> Result<Response> {
             let readiness = Readiness { ready, nodes: summary.nodes.len() as u64 };
             http::json(if ready { 200 } else { 503 }, &readiness)
         }
-        _ => site::serve(call, request).await,
+        _ => site::serve(call).await,
     }
-}
-
-/// The outer fence, which counts roughly and lets through when it cannot count; the exact one is in the account.
-async fn shed(call: &Call) -> bool {
-    // Nodes are ours; a busy one speaks often.
-    if call.path.starts_with("/node/") {
-        return false;
-    }
-    let Ok(limiter) = call.env.rate_limiter("SHED") else { return false };
-    limiter.limit(call.client()).await.is_ok_and(|outcome| !outcome.success)
 }
 
 #[event(scheduled)]

@@ -1,7 +1,7 @@
 //! From a strict request of any dialect to an accepted job.
 
 use crate::{
-    account::op::{Accept, Dialect, JobRecord, Op, Scope},
+    account::op::{Accept, Dialect, JobRecord, Op},
     dispatcher::{self, Summary},
     error::{Failure, Result},
     http::{Call, Presented},
@@ -133,7 +133,7 @@ pub async fn accept(call: &Call, who: &Presented, wanted: Wanted) -> Result<JobR
     }
     let stored = if inputs::has_any(&request) {
         // Nobody without a key makes the edge fetch or store anything.
-        call.ask::<serde_json::Value>(who, Scope::Images, Op::Admit).await?;
+        call.ask::<serde_json::Value>(who, Op::Admit).await?;
         inputs::store(call, who, &mut request).await?
     } else {
         inputs::Inputs::new()
@@ -149,18 +149,18 @@ pub async fn accept(call: &Call, who: &Presented, wanted: Wanted) -> Result<JobR
         position: summary.waiting as u64,
         model,
         dialect,
-        base: call.base.clone(),
-        traceparent: call.traceparent.clone(),
+        base: call.base(),
+        traceparent: call.traceparent()?,
         idempotency: key.map(|key| (key, hash)),
         same_request: is_filtered.then(|| u64::from_le_bytes(first_eight(&hash))),
         file_prefix: uuid()?,
     };
-    match call.ask::<JobRecord>(who, Scope::Images, Op::Accept(accept)).await {
+    match call.ask::<JobRecord>(who, Op::Accept(accept)).await {
         Ok(record) => {
             if record.is_replay {
                 inputs::forget(call, &stored).await;
             } else {
-                dispatcher::offer(&call.env, std::slice::from_ref(&record)).await;
+                dispatcher::offer_soon(call, &record);
             }
             Ok(record)
         }

@@ -16,7 +16,7 @@ use gateway::image_header;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use worker::{Method, Request, Response};
+use worker::{Method, Response};
 
 /// Longest file of a picture, which 4096 x 4096 pixels can well have.
 const LARGEST_PICTURE: usize = 64 << 20;
@@ -27,13 +27,13 @@ const MOST_PICTURES: usize = 64;
 ///
 /// # Errors
 /// [`Failure`], as a problem.
-pub async fn answer(call: &Call, request: &mut Request, path: &[&str]) -> Result<Response> {
+pub async fn answer(call: &Call, path: &[&str]) -> Result<Response> {
     if !call.has_token("NODE_TOKEN") {
         return Err(Failure::new(Code::Unauthenticated, "send the node token as Authorization: Bearer"));
     }
     match (call.method()?, path) {
         (Method::Post, ["lease"]) => {
-            let wanted: LeaseRequest = body(call, request).await?;
+            let wanted: LeaseRequest = body(call).await?;
             http::json(200, &dispatcher::lease(&call.env, wanted).await?)
         }
         (method, ["jobs", account, job, rest @ ..]) => {
@@ -42,20 +42,13 @@ pub async fn answer(call: &Call, request: &mut Request, path: &[&str]) -> Result
             if !account.starts_with("acc_") {
                 return Err(Failure::not_found());
             }
-            of_job(call, request, method, account, job, rest).await
+            of_job(call, method, account, job, rest).await
         }
         _ => Err(Failure::not_found()),
     }
 }
 
-async fn of_job(
-    call: &Call,
-    request: &mut Request,
-    method: Method,
-    account: &str,
-    job: u64,
-    path: &[&str],
-) -> Result<Response> {
+async fn of_job(call: &Call, method: Method, account: &str, job: u64, path: &[&str]) -> Result<Response> {
     match (method, path) {
         (Method::Get, ["inputs", name]) => {
             let inputs = check(call, account, job).await?;
@@ -64,21 +57,21 @@ async fn of_job(
             Ok(Response::from_bytes(bytes)?)
         }
         (Method::Post, ["events"]) => {
-            let report: Report = body(call, request).await?;
+            let report: Report = body(call).await?;
             let heard: Heard = ask(call, account, Op::Report { job, report }).await?;
             http::json(200, &heard)
         }
         (Method::Put, ["pictures", index]) => {
             let index: usize = index.parse().map_err(|_| Failure::not_found())?;
-            put_picture(call, request, account, job, index).await
+            put_picture(call, account, job, index).await
         }
-        (Method::Post, ["end"]) => end(call, account, job, body(call, request).await?).await,
+        (Method::Post, ["end"]) => end(call, account, job, body(call).await?).await,
         _ => Err(Failure::not_found()),
     }
 }
 
-async fn body<T: DeserializeOwned>(call: &Call, request: &mut Request) -> Result<T> {
-    let bytes = call.bytes(request).await?;
+async fn body<T: DeserializeOwned>(call: &Call) -> Result<T> {
+    let bytes = call.bytes().await?;
     serde_json::from_slice(&bytes).map_err(|error| Failure::new(Code::InvalidRequest, error.to_string()))
 }
 
@@ -98,13 +91,13 @@ async fn check(call: &Call, account: &str, job: u64) -> Result<BTreeMap<String, 
 
 /// Takes a picture: a PNG whose hash fits, under a lease that is good. Its epoch is part of its name, so that a node that lost
 /// its lease overwrites nothing.
-async fn put_picture(call: &Call, request: &mut Request, account: &str, job: u64, index: usize) -> Result<Response> {
+async fn put_picture(call: &Call, account: &str, job: u64, index: usize) -> Result<Response> {
     check(call, account, job).await?;
     let stated: [u8; 32] = call
         .header(SHA256_HEADER)
         .and_then(|text| unhex(&text))
         .ok_or_else(|| Failure::new(Code::InvalidRequest, format!("{SHA256_HEADER} must have the file's SHA-256")))?;
-    let bytes = call.bytes_up_to(request, LARGEST_PICTURE).await?;
+    let bytes = call.bytes_up_to(LARGEST_PICTURE).await?;
     let found: [u8; 32] = Sha256::digest(&bytes).into();
     if found != stated {
         return Err(Failure::new(Code::InvalidRequest, "the file's SHA-256 is another: it was damaged on its way"));

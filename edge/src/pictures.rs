@@ -39,7 +39,7 @@ async fn picture(call: &Call, link: Link<'_>) -> Result<(JobRecord, usize)> {
 /// # Errors
 /// As [`serve`].
 pub async fn own(call: &Call, url: &str) -> Result<Option<Vec<u8>>> {
-    let Some(rest) = url.strip_prefix(&call.base) else { return Ok(None) };
+    let Some(rest) = url.strip_prefix(&call.base()) else { return Ok(None) };
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let parts: Vec<&str> = path.split('/').collect();
     let ["", "pictures", account, job, file] = parts.as_slice() else { return Ok(None) };

@@ -1,8 +1,6 @@
 //! Random names and numbers.
 
 use crate::error::{Failure, Result};
-use std::fmt::Write as _;
-
 /// Fresh random bytes.
 ///
 /// # Errors
@@ -31,10 +29,8 @@ pub fn seed() -> Result<u32> {
 
 /// Bytes in hex.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap_or_default();
-        text
-    })
+    let digit = |four: u8| char::from(if four < 10 { b'0' + four } else { b'a' + four - 10 });
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Hex as bytes; `None` where it is none.

@@ -6,15 +6,16 @@ use crate::{
 };
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::{
-    Headers, Method, Request, Response,
+    Response,
     wasm_bindgen::{JsCast as _, JsValue},
+    web_sys::{self, Request},
 };
 
 #[wasm_bindgen(module = "/src/ranges.js")]
 extern "C" {
     /// What the assets binding answers, cut to the range that is asked for.
     #[wasm_bindgen(catch)]
-    async fn ranged(assets: &JsValue, request: &worker::web_sys::Request) -> std::result::Result<JsValue, JsValue>;
+    async fn ranged(assets: &JsValue, request: &Request) -> std::result::Result<JsValue, JsValue>;
 }
 
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; \
@@ -33,23 +34,20 @@ const FIELDS: [(&str, &str); 6] = [
 ///
 /// # Errors
 /// The path takes no such method, or nothing is there.
-pub async fn serve(call: &Call, request: &Request) -> Result<Response> {
+pub async fn serve(call: &Call) -> Result<Response> {
     http::reads_only(call)?;
     let assets: JsValue =
         js_sys::Reflect::get(&call.env, &"ASSETS".into()).map_err(|_| Failure::internal("ASSETS is not bound"))?;
     let asked = if call.path == "/docs" || call.path.starts_with("/docs/") {
-        Request::new(&format!("{}/docs.html", request.url()?.origin().ascii_serialization()), Method::Get)?
+        &Request::new_with_str(&format!("{}/docs.html", call.origin)).map_err(|error| unaskable(&error))?
     } else {
-        request.clone()?
+        &call.request
     };
-    let answer = ranged(&assets, asked.inner()).await.map_err(|error| Failure::internal(format!("{error:?}")))?;
-    let answer: worker::web_sys::Response =
+    let answer = ranged(&assets, asked).await.map_err(|error| Failure::internal(format!("{error:?}")))?;
+    let answer: web_sys::Response =
         answer.dyn_into().map_err(|_| Failure::internal("ASSETS answered something else"))?;
-    let response = Response::from(answer);
-    let headers = Headers::new();
-    for (name, value) in response.headers().entries() {
-        headers.append(&name, &value)?;
-    }
+    let response = http::copied(Response::from(answer))?;
+    let headers = response.headers();
     for (name, value) in FIELDS {
         headers.set(name, value)?;
     }
@@ -59,9 +57,11 @@ pub async fn serve(call: &Call, request: &Request) -> Result<Response> {
     let is_served = (200..300).contains(&response.status_code()) || response.status_code() == 304;
     let unchanging = is_served && is_hashed(&call.path);
     headers.set("cache-control", if unchanging { "public, max-age=31536000, immutable" } else { "no-cache" })?;
-    let status = response.status_code();
-    let (_, body) = response.into_parts();
-    Ok(Response::from_body(body)?.with_status(status).with_headers(headers))
+    Ok(response)
+}
+
+fn unaskable(error: &JsValue) -> Failure {
+    Failure::internal(format!("a file cannot be asked for: {error:?}"))
 }
 
 /// Whether a file's name changes with its content, as in `playground-1f0c93de5a7b2244_bg.wasm`.

@@ -21,7 +21,7 @@ use gateway::rate_limit::Log;
 use live::Live;
 use op::{By, Denied, Envelope, LimitState, Op, Reply};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -68,13 +68,13 @@ impl DurableObject for Account {
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         let envelope: Envelope = match call::question(&mut request).await {
             Ok(envelope) => envelope,
-            Err(error) => return reply(&Err(Denied::Internal(format!("an account was asked {error}"))), None),
+            Err(error) => return reply(Err(Denied::Internal(format!("an account was asked {error}"))), None),
         };
         if request.path() == "/events" {
             return self.events(envelope);
         }
         let (outcome, limit) = self.answer(envelope).await;
-        reply(&outcome, limit)
+        reply(outcome, limit)
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
@@ -89,16 +89,19 @@ impl DurableObject for Account {
     }
 }
 
-fn reply(outcome: &Result<Value>, limit: Option<LimitState>) -> worker::Result<Response> {
-    Response::from_json(&Reply { outcome: outcome.clone(), limit })
+/// What was asked for, written already.
+type Said = Result<Box<RawValue>>;
+
+fn reply(outcome: Said, limit: Option<LimitState>) -> worker::Result<Response> {
+    Response::ok(serde_json::to_string(&Reply { outcome, limit })?)
 }
 
-fn value<T: Serialize>(value: &T) -> Result<Value> {
-    serde_json::to_value(value).map_err(|error| Denied::Internal(error.to_string()))
+fn value<T: Serialize>(value: &T) -> Said {
+    to_raw_value(value).map_err(|error| Denied::Internal(error.to_string()))
 }
 
 impl Account {
-    async fn answer(&self, envelope: Envelope) -> (Result<Value>, Option<LimitState>) {
+    async fn answer(&self, envelope: Envelope) -> (Said, Option<LimitState>) {
         let Envelope { account, by, op } = envelope;
         if let Op::Open { key, plan } = op {
             let opened = matches!(by, By::Edge).then_some(()).ok_or(Denied::Unauthenticated);
@@ -126,7 +129,7 @@ impl Account {
         }
     }
 
-    async fn for_owner(&self, facts: Facts, key: op::KeyRecord, op: Op) -> Result<Value> {
+    async fn for_owner(&self, facts: Facts, key: op::KeyRecord, op: Op) -> Said {
         let inner = &self.inner;
         match op {
             Op::Admit | Op::Account => value(&inner.account_record(&facts)?),
@@ -167,7 +170,7 @@ impl Account {
         }
     }
 
-    async fn for_edge(&self, facts: Facts, op: Op) -> Result<Value> {
+    async fn for_edge(&self, facts: Facts, op: Op) -> Said {
         let inner = &self.inner;
         match op {
             Op::Lease { job, node } => value(&inner.lease(job, node).await?),
@@ -192,7 +195,7 @@ impl Account {
 
     fn events(&self, envelope: Envelope) -> worker::Result<Response> {
         let (By::Key(credential), Op::Events { job, last }) = (envelope.by, envelope.op) else {
-            return reply(&Err(Denied::Internal("events were asked for in the wrong way".to_owned())), None);
+            return reply(Err(Denied::Internal("events were asked for in the wrong way".to_owned())), None);
         };
         let mut limit = None;
         let inner = &self.inner;
@@ -206,7 +209,7 @@ impl Account {
                 .with_header("content-type", "text/event-stream")?
                 .with_header("cache-control", "no-store")?
                 .from_stream(stream),
-            Err(denied) => reply(&Err(denied), limit),
+            Err(denied) => reply(Err(denied), limit),
         }
     }
 }

@@ -416,9 +416,9 @@ pub struct ExportRecord {
 
 /// The answer's way back.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Reply {
+pub struct Reply<T> {
     /// What was asked for, or why not.
-    pub outcome: Result<Value, Denied>,
+    pub outcome: Result<T, Denied>,
     /// What the answer's `RateLimit` fields say.
     pub limit: Option<LimitState>,
 }

@@ -8,7 +8,7 @@ use gateway::{
     rate_limit::{Log, RecentRequests},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use worker::{SqlStorage, SqlStorageValue};
 
@@ -171,6 +171,10 @@ pub struct Store {
     sql: SqlStorage,
     /// Whether the tables are known to be there.
     is_open: Cell<bool>,
+    /// As they stand in their row, once they were read: nobody else writes it.
+    facts: RefCell<Option<Facts>>,
+    /// Keys by their hashes, as they stand in their rows.
+    keys: RefCell<BTreeMap<String, KeyRecord>>,
 }
 
 impl Store {
@@ -197,12 +201,14 @@ impl Store {
 
     /// The rows of an object, whether or not it has any.
     pub const fn new(sql: SqlStorage) -> Self {
-        Self { sql, is_open: Cell::new(false) }
+        Self { sql, is_open: Cell::new(false), facts: RefCell::new(None), keys: RefCell::new(BTreeMap::new()) }
     }
 
     /// Says that the tables are gone.
     pub fn close(&self) {
         self.is_open.set(false);
+        self.facts.take();
+        self.keys.take();
     }
 
     /// Whether an account is here; asking leaves nothing behind.
@@ -224,14 +230,20 @@ impl Store {
             }
             self.is_open.set(true);
         }
-        Ok(self.values("SELECT value FROM facts WHERE name = 'account'", Vec::new())?.pop())
+        if self.facts.borrow().is_none() {
+            *self.facts.borrow_mut() = self.values("SELECT value FROM facts WHERE name = 'account'", Vec::new())?.pop();
+        }
+        Ok(self.facts.borrow().clone())
     }
 
     /// Keeps them.
     pub fn put_facts(&self, facts: &Facts) -> Result<()> {
         let query =
             "INSERT INTO facts (name, value) VALUES ('account', ?) ON CONFLICT DO UPDATE SET value = excluded.value";
-        self.run(query, vec![write(facts)?.into()]).map(drop)
+        self.facts.take();
+        self.run(query, vec![write(facts)?.into()])?;
+        *self.facts.borrow_mut() = Some(facts.clone());
+        Ok(())
     }
 
     /// Admitted requests, as of the last job that was taken. They are a row of their own, since the facts are read for every
@@ -382,7 +394,14 @@ impl Store {
 
     /// A key by its hash.
     pub fn key(&self, hash: &str) -> Result<Option<KeyRecord>> {
-        Ok(self.values("SELECT value FROM keys WHERE hash = ?", vec![hash.into()])?.pop())
+        if let Some(key) = self.keys.borrow().get(hash) {
+            return Ok(Some(key.clone()));
+        }
+        let key: Option<KeyRecord> = self.values("SELECT value FROM keys WHERE hash = ?", vec![hash.into()])?.pop();
+        if let Some(key) = &key {
+            self.keys.borrow_mut().insert(hash.to_owned(), key.clone());
+        }
+        Ok(key)
     }
 
     /// A key by its name.
@@ -400,11 +419,14 @@ impl Store {
         let query = "INSERT INTO keys (id, hash, value) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, value \
                      = excluded.value";
         let NewKey { id, hash, .. } = &record.key;
+        // The old hash of a rotated key must not be found any more.
+        self.keys.take();
         self.run(query, vec![id.as_str().into(), hash.as_str().into(), write(record)?.into()]).map(drop)
     }
 
     /// Forgets a key.
     pub fn delete_key(&self, id: &str) -> Result<()> {
+        self.keys.take();
         self.run("DELETE FROM keys WHERE id = ?", vec![id.into()]).map(drop)
     }
 

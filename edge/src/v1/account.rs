@@ -2,21 +2,21 @@
 
 use super::{keys, uploads, webhooks};
 use crate::{
-    account::op::{self, AccountRecord, ExportRecord, Op, Scope},
+    account::op::{self, AccountRecord, ExportRecord, Op},
     call as calls, directory,
     error::{Failure, Result},
     http::{self, Call, Presented},
     random, render,
 };
 use api::v1::{Account, AccountCreated, Code, Export, ExportedJob, Usage, UsageDay, rfc3339};
-use worker::{Request, Response};
+use worker::Response;
 
 /// The plan of new accounts.
 const PLAN: &str = "free";
 
 /// Opens an account and shows its first key this once.
-pub async fn sign_up(call: &Call, request: &mut Request) -> Result<Response> {
-    let (_, body) = call.body(request).await?;
+pub async fn sign_up(call: &Call) -> Result<Response> {
+    let (_, body) = call.body().await?;
     api::fields::Reader::strict(&body.fields).finish()?;
     let id = random::bytes()?;
     let account = http::account_name(id);
@@ -41,12 +41,12 @@ pub async fn sign_up(call: &Call, request: &mut Request) -> Result<Response> {
 
 /// What the account says of itself.
 pub async fn get(call: &Call, who: &Presented) -> Result<Response> {
-    http::json(200, &account_shown(call.ask(who, Scope::Account, Op::Account).await?))
+    http::json(200, &account_shown(call.ask(who, Op::Account).await?))
 }
 
 /// The month so far.
 pub async fn usage(call: &Call, who: &Presented) -> Result<Response> {
-    http::json(200, &usage_shown(call.ask(who, Scope::Account, Op::Usage).await?))
+    http::json(200, &usage_shown(call.ask(who, Op::Usage).await?))
 }
 
 fn account_shown(record: AccountRecord) -> Account {
@@ -75,7 +75,7 @@ fn usage_shown(usage: op::Usage) -> Usage {
 
 /// Everything that is known of the account.
 pub async fn export(call: &Call, who: &Presented) -> Result<Response> {
-    let export: ExportRecord = call.ask(who, Scope::Account, Op::Export).await?;
+    let export: ExportRecord = call.ask(who, Op::Export).await?;
     let mut jobs = Vec::with_capacity(export.jobs.len());
     for record in &export.jobs {
         let job = render::job(&call.config, record, None);
@@ -99,6 +99,6 @@ pub async fn export(call: &Call, who: &Presented) -> Result<Response> {
 
 /// Deletes the account: no key works from now on, and nothing is left soon.
 pub async fn delete(call: &Call, who: &Presented) -> Result<Response> {
-    call.ask::<()>(who, Scope::Account, Op::Delete).await?;
+    call.ask::<()>(who, Op::Delete).await?;
     http::empty(202)
 }

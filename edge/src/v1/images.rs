@@ -2,7 +2,7 @@
 
 use super::jobs;
 use crate::{
-    account::op::{Dialect, JobRecord, JobRef, Op, Scope},
+    account::op::{Dialect, JobRecord, JobRef, Op},
     dispatcher,
     error::{Failure, Result},
     http::{self, Call, Presented},
@@ -17,7 +17,7 @@ use api::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use gateway::{job::State, price};
 use serde_json::{Value, json};
-use worker::{Request, Response};
+use worker::Response;
 
 /// Longest wait in seconds.
 const LONGEST_WAIT: f64 = 60.0;
@@ -39,9 +39,9 @@ enum Wish {
 ///
 /// # Errors
 /// [`Failure`], as a problem.
-pub async fn make(call: &Call, request: &mut Request, who: &Presented) -> Result<Response> {
+pub async fn make(call: &Call, who: &Presented) -> Result<Response> {
     let wish = wish(call);
-    let (bytes, body) = call.body(request).await?;
+    let (bytes, body) = call.body().await?;
     let (request, insists) = read(call, &bytes, body).await?;
     let wants_base64 = request.delivery.base64;
     let hash = make::hash(call, &bytes);
@@ -84,10 +84,10 @@ fn accepted_or_failed(record: &JobRecord, accepted: impl FnOnce() -> Result<Resp
 ///
 /// # Errors
 /// [`Failure`], as a problem.
-pub async fn estimate(call: &Call, request: &mut Request, who: &Presented) -> Result<Response> {
-    let (bytes, body) = call.body(request).await?;
+pub async fn estimate(call: &Call, who: &Presented) -> Result<Response> {
+    let (bytes, body) = call.body().await?;
     let (request, _) = read(call, &bytes, body).await?;
-    call.ask::<Value>(who, Scope::Images, Op::Admit).await?;
+    call.ask::<Value>(who, Op::Admit).await?;
     let summary = dispatcher::summary(&call.env).await?;
     let model = make::model(&summary, &request)?.id.as_str().to_owned();
     let eta = summary.eta(&model, price::work(&request));
@@ -162,7 +162,7 @@ fn wish(call: &Call) -> Wish {
 
 async fn wait(call: &Call, who: &Presented, record: &JobRecord, seconds: f64) -> Result<JobRecord> {
     let job = JobRef::Number(record.number);
-    call.ask(who, Scope::Images, Op::Wait { job, seconds }).await
+    call.ask(who, Op::Wait { job, seconds }).await
 }
 
 /// The first picture itself.

@@ -1,7 +1,7 @@
 //! `/v1/jobs`.
 
 use crate::{
-    account::op::{By, Envelope, JobRecord, JobRef, Op, Reply, Scope},
+    account::op::{By, Envelope, JobRecord, JobRef, Op, Reply},
     call as calls, dispatcher,
     error::{Failure, Result},
     http::{self, Call, Presented},
@@ -12,7 +12,6 @@ use api::{
     v1::{Job, JobList, JobListQuery},
 };
 use gateway::job::State;
-use std::time::Duration;
 use worker::Response;
 
 fn reference(id: &str) -> Result<JobRef> {
@@ -42,11 +41,11 @@ pub async fn list(call: &Call, who: &Presented) -> Result<Response> {
     let before = match before {
         None => None,
         Some(id) => {
-            let job: JobRecord = call.ask(who, Scope::Images, Op::Job(reference(&id)?)).await?;
+            let job: JobRecord = call.ask(who, Op::Job(reference(&id)?)).await?;
             Some(job.number)
         }
     };
-    let records: Vec<JobRecord> = call.ask(who, Scope::Images, Op::Jobs { limit: limit + 1, before }).await?;
+    let records: Vec<JobRecord> = call.ask(who, Op::Jobs { limit: limit + 1, before }).await?;
     let has_more = records.len() > limit as usize;
     let shown = records.iter().take(limit as usize);
     let jobs: Vec<Job> = shown.map(|record| render::job(&call.config, record, None)).collect();
@@ -56,7 +55,7 @@ pub async fn list(call: &Call, who: &Presented) -> Result<Response> {
 
 /// One job.
 pub async fn get(call: &Call, who: &Presented, id: &str) -> Result<Response> {
-    let record: JobRecord = call.ask(who, Scope::Images, Op::Job(reference(id)?)).await?;
+    let record: JobRecord = call.ask(who, Op::Job(reference(id)?)).await?;
     let with_base64 = record.request.delivery.base64;
     http::json(200, &job(call, &record, with_base64).await?)
 }
@@ -69,16 +68,16 @@ pub async fn events(call: &Call, who: &Presented, id: &str) -> Result<Response> 
 
 /// The stream itself comes from the account's object, chunk by chunk.
 pub async fn stream(call: &Call, who: &Presented, id: &str, last: Option<u64>) -> Result<Response> {
-    let by = By::Key(call.credential(who, Scope::Images));
+    let by = By::Key(call.credential(who));
     let op = Op::Events { job: reference(id)?, last };
     let envelope = Envelope { account: who.account.clone(), by, op };
     let stub = call.env.durable_object("ACCOUNT")?.get_by_name(&who.account)?;
-    let mut response = calls::send(&stub, "/events", &envelope, Duration::from_secs(20)).await?;
+    let mut response = calls::send(&stub, "/events", &envelope).await?;
     let kind = response.headers().get("content-type")?.unwrap_or_default();
     if kind.starts_with("text/event-stream") {
         return Ok(response);
     }
-    let Reply { outcome, limit } = calls::read(&mut response).await?;
+    let Reply::<serde_json::Value> { outcome, limit } = calls::read(&mut response).await?;
     call.limit.set(limit.or(call.limit.get()));
     match outcome {
         Err(denied) => Err(denied.into()),
@@ -88,14 +87,14 @@ pub async fn stream(call: &Call, who: &Presented, id: &str, last: Option<u64>) -
 
 /// Takes a job back.
 pub async fn cancel(call: &Call, who: &Presented, id: &str) -> Result<Response> {
-    let record: JobRecord = call.ask(who, Scope::Images, Op::Cancel(reference(id)?)).await?;
+    let record: JobRecord = call.ask(who, Op::Cancel(reference(id)?)).await?;
     dispatcher::remove(&call.env, &record).await;
     http::json(200, &job(call, &record, false).await?)
 }
 
 /// Deletes a job's pictures.
 pub async fn delete(call: &Call, who: &Presented, id: &str) -> Result<Response> {
-    let record: JobRecord = call.ask(who, Scope::Images, Op::DeleteJob(reference(id)?)).await?;
+    let record: JobRecord = call.ask(who, Op::DeleteJob(reference(id)?)).await?;
     dispatcher::remove(&call.env, &record).await;
     // A node may have been storing one at that very moment.
     let prefix = format!("{}/pictures/{}/", record.account, record.number);

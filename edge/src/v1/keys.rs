@@ -8,7 +8,7 @@ use crate::{
 };
 use api::v1::{Key, KeyCreated, KeyKind, KeyList, NewKey, Scope, rfc3339};
 use gateway::api_key::{self, ACCOUNT, ApiKey, ENTROPY};
-use worker::{Request, Response};
+use worker::Response;
 
 /// A key, as it is listed.
 pub fn shown(record: KeyRecord) -> Key {
@@ -41,13 +41,13 @@ pub fn fresh(account: [u8; ACCOUNT], is_publishable: bool) -> Result<ApiKey> {
 
 /// Every key of the account.
 pub async fn list(call: &Call, who: &Presented) -> Result<Response> {
-    let records: Vec<KeyRecord> = call.ask(who, op::Scope::Account, Op::Keys).await?;
+    let records: Vec<KeyRecord> = call.ask(who, Op::Keys).await?;
     http::json(200, &KeyList { keys: records.into_iter().map(shown).collect() })
 }
 
 /// Makes a key, and shows it this once.
-pub async fn create(call: &Call, request: &mut Request, who: &Presented) -> Result<Response> {
-    let (_, body) = call.body(request).await?;
+pub async fn create(call: &Call, who: &Presented) -> Result<Response> {
+    let (_, body) = call.body().await?;
     let NewKey { kind, name, scopes, origins } = NewKey::read(&body.fields)?;
     let is_publishable = kind == KeyKind::Publishable;
     let key = fresh(who.key.account(), is_publishable)?;
@@ -61,22 +61,22 @@ pub async fn create(call: &Call, request: &mut Request, who: &Presented) -> Resu
         scopes: scopes.iter().map(|scope| word(scope).to_owned()).collect(),
         origins,
     };
-    let record: KeyRecord = call.ask(who, op::Scope::Account, Op::CreateKey(new)).await?;
+    let record: KeyRecord = call.ask(who, Op::CreateKey(new)).await?;
     http::json(201, &KeyCreated { about: shown(record), key: key.reveal().to_owned() })
 }
 
 /// Gives a key another secret; the old one is dead before this is answered.
 pub async fn rotate(call: &Call, who: &Presented, id: &str) -> Result<Response> {
-    let keys: Vec<KeyRecord> = call.ask(who, op::Scope::Account, Op::Keys).await?;
+    let keys: Vec<KeyRecord> = call.ask(who, Op::Keys).await?;
     let is_publishable = keys.iter().any(|record| record.key.id == id && record.key.is_publishable);
     let key = fresh(who.key.account(), is_publishable)?;
     let op = Op::RotateKey { id: id.to_owned(), hash: key.hash().to_string(), shown: key.shown() };
-    let record: KeyRecord = call.ask(who, op::Scope::Account, op).await?;
+    let record: KeyRecord = call.ask(who, op).await?;
     http::json(200, &KeyCreated { about: shown(record), key: key.reveal().to_owned() })
 }
 
 /// Deletes a key.
 pub async fn delete(call: &Call, who: &Presented, id: &str) -> Result<Response> {
-    call.ask::<()>(who, op::Scope::Account, Op::DeleteKey { id: id.to_owned() }).await?;
+    call.ask::<()>(who, Op::DeleteKey { id: id.to_owned() }).await?;
     http::empty(204)
 }

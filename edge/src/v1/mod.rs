@@ -13,13 +13,14 @@ use crate::{
     account::op::Scope,
     dispatcher,
     error::{Failure, Result},
+    fence,
     http::{self, Call, Presented},
 };
 use api::{
     body::form,
     v1::{Code, Model, ModelList, schedulers},
 };
-use worker::{Method, Request, Response};
+use worker::{Method, Response};
 
 /// What a route does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +104,7 @@ fn matched<'p>(pattern: &[&str], path: &[&'p str]) -> Option<Vec<&'p str>> {
 ///
 /// # Errors
 /// [`Failure`], as a problem.
-pub async fn answer(call: &Call, request: &mut Request, path: &[&str]) -> Result<Response> {
+pub async fn answer(call: &Call, path: &[&str]) -> Result<Response> {
     let here: Vec<_> = ROUTES.iter().filter(|(_, pattern, ..)| matched(pattern, path).is_some()).collect();
     if here.is_empty() {
         return Err(Failure::not_found());
@@ -119,37 +120,33 @@ pub async fn answer(call: &Call, request: &mut Request, path: &[&str]) -> Result
     form(call.raw_query.as_bytes())?;
     let parts = matched(pattern, path).unwrap_or_default();
     let part = parts.first().copied().unwrap_or_default();
-    let Key(_) = access else { return public(call, request, *action).await };
-    let who = call.bearer()?;
+    let Key(scope) = access else {
+        return if fence::opens(call).await { public(call, *action).await } else { Err(fence::closed()) };
+    };
+    let who = call.bearer(*scope)?;
     match action {
-        Action::Make => images::make(call, request, &who).await,
-        Action::Estimate => images::estimate(call, request, &who).await,
+        Action::Make => images::make(call, &who).await,
+        Action::Estimate => images::estimate(call, &who).await,
         Action::Jobs => jobs::list(call, &who).await,
         Action::Job => jobs::get(call, &who, part).await,
         Action::Events => jobs::events(call, &who, part).await,
         Action::Cancel => jobs::cancel(call, &who, part).await,
         Action::DeleteJob => jobs::delete(call, &who, part).await,
-        Action::Upload => uploads::create(call, request, &who).await,
+        Action::Upload => uploads::create(call, &who).await,
         Action::DeleteUpload => uploads::delete(call, &who, part).await,
-        _ => for_account(call, request, &who, *action, part).await,
+        _ => for_account(call, &who, *action, part).await,
     }
 }
 
-async fn for_account(
-    call: &Call,
-    request: &mut Request,
-    who: &Presented,
-    action: Action,
-    part: &str,
-) -> Result<Response> {
+async fn for_account(call: &Call, who: &Presented, action: Action, part: &str) -> Result<Response> {
     match action {
         Action::Usage => account::usage(call, who).await,
         Action::Keys => keys::list(call, who).await,
-        Action::CreateKey => keys::create(call, request, who).await,
+        Action::CreateKey => keys::create(call, who).await,
         Action::RotateKey => keys::rotate(call, who, part).await,
         Action::DeleteKey => keys::delete(call, who, part).await,
         Action::Webhooks => webhooks::list(call, who).await,
-        Action::CreateWebhook => webhooks::create(call, request, who).await,
+        Action::CreateWebhook => webhooks::create(call, who).await,
         Action::DeleteWebhook => webhooks::delete(call, who, part).await,
         Action::Deliveries => webhooks::deliveries(call, who).await,
         Action::Replay => webhooks::replay(call, who, part).await,
@@ -160,12 +157,13 @@ async fn for_account(
     }
 }
 
-async fn public(call: &Call, request: &mut Request, action: Action) -> Result<Response> {
+async fn public(call: &Call, action: Action) -> Result<Response> {
     match action {
-        Action::SignUp => account::sign_up(call, request).await,
+        Action::SignUp => account::sign_up(call).await,
         Action::Models => {
             let summary = dispatcher::summary(&call.env).await?;
-            let models = summary.models.into_iter().map(|(offer, available)| Model::new(offer, available)).collect();
+            let models =
+                summary.models.iter().map(|(offer, available)| Model::new(offer.clone(), *available)).collect();
             http::json(200, &ModelList { models })
         }
         Action::Schedulers => http::json(200, &schedulers()),

@@ -1,7 +1,7 @@
 //! `/v1/uploads`: pictures that later requests name.
 
 use crate::{
-    account::op::{Op, Scope, UploadRecord},
+    account::op::{Op, UploadRecord},
     call as calls, config,
     error::{Failure, Result},
     http::{self, Call, Presented},
@@ -14,13 +14,13 @@ use gateway::{
 };
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use worker::{Request, Response};
+use worker::Response;
 
 /// Stores a picture: the whole body, or one file of a form.
-pub async fn create(call: &Call, request: &mut Request, who: &Presented) -> Result<Response> {
+pub async fn create(call: &Call, who: &Presented) -> Result<Response> {
     // Nobody without a key makes the edge store anything.
-    call.ask::<Value>(who, Scope::Images, Op::Admit).await?;
-    let mut bytes = call.bytes(request).await?;
+    call.ask::<Value>(who, Op::Admit).await?;
+    let mut bytes = call.bytes().await?;
     let kind = call.header("content-type").unwrap_or_default();
     if kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data") {
         let body = api::body::read(Some(&kind), &bytes)?;
@@ -51,7 +51,7 @@ pub async fn store(call: &Call, who: &Presented, field: &str, bytes: Vec<u8>) ->
         sha256: random::hex(&sha256),
         expires: config::now().0 + call.config.kept_temporary.0,
     };
-    if let Err(failure) = call.ask::<()>(who, Scope::Images, Op::AddUpload(upload.clone())).await {
+    if let Err(failure) = call.ask::<()>(who, Op::AddUpload(upload.clone())).await {
         objects::delete(&call.env, &upload.object).await?;
         return Err(failure);
     }
@@ -71,7 +71,7 @@ pub fn shown(upload: &UploadRecord) -> Upload {
 
 /// Deletes an upload.
 pub async fn delete(call: &Call, who: &Presented, id: &str) -> Result<Response> {
-    let upload: UploadRecord = call.ask(who, Scope::Images, Op::DeleteUpload { id: id.to_owned() }).await?;
+    let upload: UploadRecord = call.ask(who, Op::DeleteUpload { id: id.to_owned() }).await?;
     objects::delete(&call.env, &upload.object).await?;
     http::empty(204)
 }
@@ -80,7 +80,7 @@ pub async fn delete(call: &Call, who: &Presented, id: &str) -> Result<Response> 
 pub fn url(call: &Call, account: &str, upload: &UploadRecord) -> String {
     let path = format!("/uploads/{account}/{}.png", upload.id);
     let grant = Grant { method: "GET", path: &path, tenant: account, expires: Millis(upload.expires) };
-    format!("{}{path}?{}", call.base, signed_url::sign(&call.config.signing, grant))
+    format!("{}{path}?{}", call.base(), signed_url::sign(&call.config.signing, grant))
 }
 
 /// Serves such a link.

@@ -1,7 +1,7 @@
 //! `/v1/webhooks`.
 
 use crate::{
-    account::op::{DeliveryRecord, Op, Scope, WebhookRecord},
+    account::op::{DeliveryRecord, Op, WebhookRecord},
     error::Result,
     http::{self, Call, Presented},
     inputs, random,
@@ -10,7 +10,7 @@ use api::v1::{
     Delivery, DeliveryAttempt, DeliveryList, NewWebhook, Webhook, WebhookCreated, WebhookEvent, WebhookList, rfc3339,
 };
 use gateway::webhook::Secret;
-use worker::{Request, Response};
+use worker::Response;
 
 /// A receiver, as it is listed.
 pub fn shown(record: WebhookRecord) -> Webhook {
@@ -20,13 +20,13 @@ pub fn shown(record: WebhookRecord) -> Webhook {
 
 /// Every receiver of the account, and the secret for addresses that come with requests.
 pub async fn list(call: &Call, who: &Presented) -> Result<Response> {
-    let (records, request_secret): (Vec<WebhookRecord>, String) = call.ask(who, Scope::Account, Op::Webhooks).await?;
+    let (records, request_secret): (Vec<WebhookRecord>, String) = call.ask(who, Op::Webhooks).await?;
     http::json(200, &WebhookList { webhooks: records.into_iter().map(shown).collect(), request_secret })
 }
 
 /// Makes a receiver, and shows its secret this once.
-pub async fn create(call: &Call, request: &mut Request, who: &Presented) -> Result<Response> {
-    let (_, body) = call.body(request).await?;
+pub async fn create(call: &Call, who: &Presented) -> Result<Response> {
+    let (_, body) = call.body().await?;
     let NewWebhook { url, events } = NewWebhook::read(&body.fields)?;
     let checked = call.config.webhooks_to.check(&url);
     checked.map_err(|error| inputs::refused("url", &format!("cannot be used: {error}")))?;
@@ -37,26 +37,26 @@ pub async fn create(call: &Call, request: &mut Request, who: &Presented) -> Resu
         secret,
         events: events.iter().map(|event| event.as_str().to_owned()).collect(),
     };
-    let record: WebhookRecord = call.ask(who, Scope::Account, op).await?;
+    let record: WebhookRecord = call.ask(who, op).await?;
     http::json(201, &WebhookCreated { webhook: shown(record), secret: Secret::new(secret).reveal() })
 }
 
 /// Deletes a receiver.
 pub async fn delete(call: &Call, who: &Presented, id: &str) -> Result<Response> {
-    call.ask::<()>(who, Scope::Account, Op::DeleteWebhook { id: id.to_owned() }).await?;
+    call.ask::<()>(who, Op::DeleteWebhook { id: id.to_owned() }).await?;
     http::empty(204)
 }
 
 /// What was told to whom.
 pub async fn deliveries(call: &Call, who: &Presented) -> Result<Response> {
-    let records: Vec<DeliveryRecord> = call.ask(who, Scope::Account, Op::Deliveries).await?;
+    let records: Vec<DeliveryRecord> = call.ask(who, Op::Deliveries).await?;
     let deliveries = records.into_iter().map(delivery_shown);
     http::json(200, &DeliveryList { deliveries: deliveries.collect() })
 }
 
 /// Sends a delivery again.
 pub async fn replay(call: &Call, who: &Presented, id: &str) -> Result<Response> {
-    call.ask::<()>(who, Scope::Account, Op::Replay { id: id.to_owned() }).await?;
+    call.ask::<()>(who, Op::Replay { id: id.to_owned() }).await?;
     http::empty(202)
 }
 

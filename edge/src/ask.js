@@ -1,0 +1,35 @@
+// Calls between the Worker and its objects, and what is read of a request: one crossing each between JavaScript and wasm, which
+// cost more than what they carry.
+
+/** Posts `body` to the object `name` and returns what it says; throws where that has another status than 200, or comes too late. */
+export async function ask(env, binding, name, body, patience) {
+  let timer;
+  const late = new Promise((_, fail) => {
+    timer = setTimeout(() => fail(new Error('it does not answer')), patience);
+  });
+  try {
+    return await Promise.race([said(env[binding].getByName(name), body), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function said(stub, body) {
+  const response = await stub.fetch('https://object/', { method: 'POST', body });
+  const text = await response.text();
+  if (response.status !== 200) throw new Error(`it answers ${response.status}: ${text}`);
+  return text;
+}
+
+/** Method, address and header fields of a request, one a line: no part of them can have a line break. */
+export function head(request) {
+  let lines = `${request.method}\n${request.url}`;
+  for (const [name, value] of request.headers) lines += `\n${name}\n${value}`;
+  return lines;
+}
+
+/** Sets fields of a header, which are given as `head` gives them. */
+export function set(headers, lines) {
+  const parts = lines.split('\n');
+  for (let index = 0; index + 1 < parts.length; index += 2) headers.set(parts[index], parts[index + 1]);
+}
