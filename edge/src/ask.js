@@ -21,9 +21,9 @@ async function said(stub, body) {
   return text;
 }
 
-/** Method, address and header fields of a request, one a line: no part of them can have a line break. */
+/** A fresh name, then method, address and header fields of a request, one a line: no part of them can have a line break. */
 export function head(request) {
-  let lines = `${request.method}\n${request.url}`;
+  let lines = `${crypto.randomUUID()}\n${request.method}\n${request.url}`;
   for (const [name, value] of request.headers) lines += `\n${name}\n${value}`;
   return lines;
 }

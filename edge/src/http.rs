@@ -26,7 +26,7 @@ use worker::{
 
 #[wasm_bindgen(module = "/src/ask.js")]
 extern "C" {
-    /// Method, address and header fields, one a line.
+    /// A fresh UUID, method, address and header fields, one a line.
     fn head(request: &Incoming) -> String;
     /// Sets fields of a header, given one a line.
     #[wasm_bindgen(catch)]
@@ -86,7 +86,8 @@ impl Call {
         let config = Config::read(&env)?;
         let head = head(&request);
         let mut lines = head.split('\n').map(str::to_owned);
-        let (word, url) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+        let mut next = || lines.next().unwrap_or_default();
+        let (fresh, word, url) = (next(), next(), next());
         let mut headers = Vec::new();
         while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
             headers.push((name, value));
@@ -114,7 +115,7 @@ impl Call {
         });
         call.id = match id {
             Some(id) => id,
-            None => random::name("req_")?,
+            None => format!("req_{}", fresh.replace('-', "")),
         };
         Ok(call)
     }
@@ -347,7 +348,7 @@ fn parts(url: &str) -> (&str, &str, &str) {
 ///
 /// # Errors
 /// The header cannot be changed.
-fn set_all(headers: &Headers, fields: &[(&str, String)]) -> worker::Result<()> {
+pub fn set_all<T: std::fmt::Display>(headers: &Headers, fields: &[(&str, T)]) -> worker::Result<()> {
     let lines: Vec<String> = fields.iter().map(|(name, value)| format!("{name}\n{value}")).collect();
     Ok(set(&headers.0, &lines.join("\n"))?)
 }
@@ -396,7 +397,7 @@ pub fn reads_only(call: &Call) -> Result<()> {
 /// It cannot be written.
 pub fn json<T: Serialize>(status: u16, value: &T) -> Result<Response> {
     let headers = Headers::new();
-    set_all(&headers, &[("content-type", "application/json".to_owned()), ("cache-control", "no-store".to_owned())])?;
+    set_all(&headers, &[("content-type", "application/json"), ("cache-control", "no-store")])?;
     let text = serde_json::to_string(value)?;
     Ok(Response::ok(text)?.with_headers(headers).with_status(status))
 }

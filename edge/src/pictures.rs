@@ -58,22 +58,24 @@ pub async fn serve(call: &Call, account: &str, job: &str, file: &str) -> Result<
     let made = record.pictures.get(index).ok_or_else(Failure::not_found)?;
     let etag = format!("\"{}\"", made.sha256);
     let headers = worker::Headers::new();
-    headers.set("etag", &etag)?;
-    headers.set("cache-control", "private, max-age=3600")?;
-    headers.set("x-content-type-options", "nosniff")?;
-    headers.set("content-security-policy", "default-src 'none'; sandbox")?;
-    headers.set("cross-origin-resource-policy", "cross-origin")?;
-    // Links are for any page; there is nothing in the answer that depends on who asks.
-    headers.set("access-control-allow-origin", "*")?;
-    headers.set("x-darkroom-sha256", &made.sha256)?;
-    headers.set("x-darkroom-seed", &made.seed.to_string())?;
+    let fields = [
+        ("etag", etag.as_str()),
+        ("cache-control", "private, max-age=3600"),
+        ("x-content-type-options", "nosniff"),
+        ("content-security-policy", "default-src 'none'; sandbox"),
+        ("cross-origin-resource-policy", "cross-origin"),
+        // Links are for any page; there is nothing in the answer that depends on who asks.
+        ("access-control-allow-origin", "*"),
+        ("x-darkroom-sha256", &made.sha256),
+        ("x-darkroom-seed", &made.seed.to_string()),
+    ];
+    http::set_all(&headers, &fields)?;
     if call.header("if-none-match").is_some_and(|known| known.split(',').any(|one| one.trim() == etag)) {
         return Ok(Response::empty()?.with_status(304).with_headers(headers));
     }
-    headers.set("content-type", "image/png")?;
     let object = objects::bucket(&call.env)?.get(make::object(&record, index)).execute().await?;
     let Some(object) = object else { return Err(Failure::not_found()) };
-    headers.set("content-length", &object.size().to_string())?;
+    http::set_all(&headers, &[("content-type", "image/png"), ("content-length", &object.size().to_string())])?;
     let Some(body) = object.body().filter(|_| !call.is(&Method::Head)) else {
         return Ok(Response::empty()?.with_headers(headers));
     };

@@ -6,6 +6,7 @@ use super::{
     admission::month,
     op::{Denied, Ended, Granted, JobRecord, JobRef},
     store::{Facts, Result, Stored},
+    value,
 };
 use crate::{config, dispatcher};
 use api::{
@@ -17,6 +18,7 @@ use gateway::{
     job::{self, Effect, Refusal, State},
     ledger::Settlement,
 };
+use serde_json::value::RawValue;
 use std::{collections::BTreeMap, rc::Rc};
 use worker::console_log;
 
@@ -35,6 +37,14 @@ impl Inner {
     /// One job, as answers say it.
     pub(super) fn record(&self, job: &JobRef) -> Result<JobRecord> {
         Ok(self.shown(self.find(job)?))
+    }
+
+    /// The same, written; out of its row as it stands there, where nobody but the row knows anything of it.
+    pub(super) fn said(&self, job: &JobRef) -> Result<Box<RawValue>> {
+        if self.has_progress() {
+            return value(&self.record(job)?);
+        }
+        self.store.job_record(job)?.ok_or(Denied::NotFound)
     }
 
     /// What is stored, with what only memory knows.

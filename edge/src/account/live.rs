@@ -73,6 +73,11 @@ impl Inner {
         self.live.borrow().get(&job).and_then(|live| live.progress)
     }
 
+    /// Whether memory knows more of any job than its row.
+    pub(super) fn has_progress(&self) -> bool {
+        self.live.borrow().values().any(|live| live.progress.is_some())
+    }
+
     /// Whether somebody looks at previews.
     pub(super) fn has_watchers(&self, job: u64) -> bool {
         let live = self.live.borrow();

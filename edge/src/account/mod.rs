@@ -134,7 +134,7 @@ impl Account {
         match op {
             Op::Admit | Op::Account => value(&inner.account_record(&facts)?),
             Op::Accept(accept) => value(&inner.accept(facts, &key, accept).await?),
-            Op::Job(job) => value(&inner.record(&job)?),
+            Op::Job(job) => inner.said(&job),
             Op::Jobs { limit, before } => {
                 let jobs: Vec<_> =
                     inner.store.jobs(limit, before)?.into_iter().map(|stored| inner.shown(stored)).collect();
@@ -187,7 +187,7 @@ impl Account {
                 value(&())
             }
             Op::Suspend { reason } => value(&inner.suspend(facts, reason)?),
-            Op::Job(job) => value(&inner.record(&job)?),
+            Op::Job(job) => inner.said(&job),
             Op::Upload { id } => value(&inner.store.upload(&id)?.ok_or(Denied::NotFound)?),
             _ => Err(Denied::Internal("the edge asked an account for something of its owner's".to_owned())),
         }

@@ -1,6 +1,6 @@
 //! An account's rows. Everything here is synchronous: what one call does between two waits is one transaction.
 
-use super::op::{Denied, JobRecord, KeyRecord, NewKey, UploadRecord};
+use super::op::{Denied, JobRecord, JobRef, KeyRecord, NewKey, UploadRecord};
 use api::v1::DeliveryStatus;
 use gateway::{
     job::Job,
@@ -8,6 +8,7 @@ use gateway::{
     rate_limit::{Log, RecentRequests},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use worker::{SqlStorage, SqlStorageValue};
@@ -330,6 +331,19 @@ impl Store {
     /// One job by its name.
     pub fn job_by_id(&self, id: &str) -> Result<Option<Stored>> {
         Ok(self.values("SELECT value FROM jobs WHERE id = ?", vec![id.into()])?.pop())
+    }
+
+    /// What answers say of a job, as it stands in its row.
+    pub fn job_record(&self, job: &JobRef) -> Result<Option<Box<RawValue>>> {
+        #[derive(Deserialize)]
+        struct Row {
+            record: Box<RawValue>,
+        }
+        let rows = match job {
+            JobRef::Number(number) => self.values::<Row>("SELECT value FROM jobs WHERE number = ?", vec![int(*number)]),
+            JobRef::Id(id) => self.values("SELECT value FROM jobs WHERE id = ?", vec![id.as_str().into()]),
+        };
+        Ok(rows?.pop().map(|row| row.record))
     }
 
     /// Jobs before a number, newest first.
