@@ -110,5 +110,9 @@ pub async fn read<T: DeserializeOwned>(response: &mut Response) -> Result<T> {
 /// # Errors
 /// It is no such JSON.
 pub async fn question<T: DeserializeOwned>(request: &mut Request) -> worker::Result<T> {
-    serde_json::from_str(&request.text().await?).map_err(|error| worker::Error::RustError(error.to_string()))
+    let text = match request.headers().get("question")? {
+        Some(text) => text,
+        None => request.text().await?,
+    };
+    serde_json::from_str(&text).map_err(|error| worker::Error::RustError(error.to_string()))
 }

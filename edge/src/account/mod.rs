@@ -93,7 +93,7 @@ impl DurableObject for Account {
 type Said = Result<Box<RawValue>>;
 
 fn reply(outcome: Said, limit: Option<LimitState>) -> worker::Result<Response> {
-    Response::ok(serde_json::to_string(&Reply { outcome, limit })?)
+    Ok(Response::builder().fixed(serde_json::to_vec(&Reply { outcome, limit })?))
 }
 
 fn value<T: Serialize>(value: &T) -> Said {
