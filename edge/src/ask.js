@@ -32,6 +32,15 @@ export function head(request) {
   return lines;
 }
 
+/** An answer of these bytes, which are JSON where the header does not say otherwise. */
+export function answer(headers, lines, status, bytes) {
+  set(headers, lines);
+  if (!headers.has('content-type')) headers.set('content-type', 'application/json');
+  if (!headers.has('cache-control')) headers.set('cache-control', 'no-store');
+  // The bytes are a view of memory that wasm goes on using.
+  return new Response(bytes.slice(), { status, headers });
+}
+
 /** Sets fields of a header, which are given as `head` gives them. */
 export function set(headers, lines) {
   const parts = lines.split('\n');

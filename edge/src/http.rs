@@ -18,7 +18,7 @@ use std::{cell::Cell, rc::Rc};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::JsFuture;
 use worker::{
-    Context, Env, Headers, Method, Request, Response,
+    Context, Env, Headers, Method, Request, Response, ResponseBody,
     js_sys::Uint8Array,
     wasm_bindgen::JsValue,
     web_sys::{self, Request as Incoming},
@@ -28,6 +28,14 @@ use worker::{
 extern "C" {
     /// A fresh UUID, method, address and header fields, one a line.
     fn head(request: &Incoming) -> String;
+    /// An answer of bytes, with more fields in its header.
+    #[wasm_bindgen(catch, js_name = answer)]
+    fn bytes_answer(
+        headers: &web_sys::Headers,
+        lines: &str,
+        status: u16,
+        bytes: &[u8],
+    ) -> std::result::Result<web_sys::Response, JsValue>;
     /// Sets fields of a header, given one a line.
     #[wasm_bindgen(catch)]
     fn set(headers: &web_sys::Headers, lines: &str) -> std::result::Result<(), JsValue>;
@@ -278,7 +286,7 @@ impl Call {
     ///
     /// # Errors
     /// A field cannot be set.
-    pub fn finish(&self, response: Response) -> Result<Response> {
+    pub fn finish(&self, response: Response) -> Result<web_sys::Response> {
         let mut fields = vec![("x-request-id", self.id.clone())];
         if let Some(limit) = self.limit.get() {
             let LimitState { requests, window_seconds, remaining, retry_after_ms } = limit;
@@ -286,15 +294,19 @@ impl Call {
             fields.push(("ratelimit-policy", format!("\"default\";q={requests};w={window_seconds}")));
             fields.push(("ratelimit", format!("\"default\";r={remaining};t={wait}")));
         }
+        if let ResponseBody::Body(bytes) = response.body() {
+            cors(self, response.headers())?;
+            let said = bytes_answer(&response.headers().0, &lines(&fields), response.status_code(), bytes);
+            return Ok(said.map_err(worker::Error::from)?);
+        }
         // What comes from an object or from a binding has a header that cannot be changed.
         let is_ours = set_all(response.headers(), &fields).is_ok();
         let response = if is_ours { response } else { copied(response)? };
-        let headers = response.headers();
         if !is_ours {
-            set_all(headers, &fields)?;
+            set_all(response.headers(), &fields)?;
         }
-        cors(self, headers)?;
-        Ok(response)
+        cors(self, response.headers())?;
+        Ok(response.into())
     }
 }
 
@@ -349,8 +361,12 @@ fn parts(url: &str) -> (&str, &str, &str) {
 /// # Errors
 /// The header cannot be changed.
 pub fn set_all<T: std::fmt::Display>(headers: &Headers, fields: &[(&str, T)]) -> worker::Result<()> {
+    Ok(set(&headers.0, &lines(fields))?)
+}
+
+fn lines<T: std::fmt::Display>(fields: &[(&str, T)]) -> String {
     let lines: Vec<String> = fields.iter().map(|(name, value)| format!("{name}\n{value}")).collect();
-    Ok(set(&headers.0, &lines.join("\n"))?)
+    lines.join("\n")
 }
 
 fn broken_off() -> Failure {
@@ -391,15 +407,12 @@ pub fn reads_only(call: &Call) -> Result<()> {
     Err(Failure::new(Code::MethodNotAllowed, "files are read with GET"))
 }
 
-/// An answer in JSON.
+/// An answer in JSON; [`Call::finish`] says so in its header.
 ///
 /// # Errors
 /// It cannot be written.
 pub fn json<T: Serialize>(status: u16, value: &T) -> Result<Response> {
-    let headers = Headers::new();
-    set_all(&headers, &[("content-type", "application/json"), ("cache-control", "no-store")])?;
-    let text = serde_json::to_string(value)?;
-    Ok(Response::ok(text)?.with_headers(headers).with_status(status))
+    Ok(Response::builder().with_status(status).fixed(serde_json::to_vec(value)?))
 }
 
 /// An answer without a body.

@@ -28,13 +28,16 @@ mod v1;
 use api::v1::{Code, Problem, Readiness};
 use error::Result;
 use http::Call;
-use worker::{Context, Env, Method, Response, ScheduleContext, ScheduledEvent, event};
+use worker::{
+    Context, Env, Method, Response, ScheduleContext, ScheduledEvent, event,
+    web_sys::{self, Request},
+};
 
 #[event(fetch)]
-async fn fetch(request: worker::web_sys::Request, env: Env, context: Context) -> worker::Result<Response> {
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<web_sys::Response> {
     let Ok(call) = Call::new(env, context, request) else {
         let problem = Problem::new(Code::Internal, "the server's configuration is not usable; its log says why");
-        return http::problem(&problem, None).or_else(|_| Response::error("", 500));
+        return http::problem(&problem, None).or_else(|_| Response::error("", 500)).map(Into::into);
     };
     let answered = match answer(&call).await {
         Ok(response) => Ok(response),
@@ -44,7 +47,7 @@ async fn fetch(request: worker::web_sys::Request, env: Env, context: Context) ->
         }
     };
     let finished = answered.and_then(|response| call.finish(response));
-    finished.or_else(|_| Response::error("", 500))
+    finished.or_else(|_| Response::error("", 500).map(Into::into))
 }
 
 async fn answer(call: &Call) -> Result<Response> {
