@@ -46,6 +46,8 @@ pub struct Config {
     pub sign_ups: u32,
     /// Whether pictures that a client wants checked may come unchecked from nodes that cannot.
     pub needs_checker: bool,
+    /// Whether a job costs nothing of which no picture could be shown.
+    pub refunds_flagged: bool,
     /// A lease ends this long after a node's last word.
     pub lease: Millis,
     /// How long pictures are kept.
@@ -95,6 +97,7 @@ impl Config {
             public_url: var("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
             sign_ups: var("SIGN_UPS_PER_DAY").and_then(|text| text.parse().ok()).unwrap_or(5),
             needs_checker: var("NEEDS_CHECKER").is_some_and(|text| text == "yes"),
+            refunds_flagged: var("REFUND_FLAGGED").is_none_or(|text| text == "yes"),
             lease: seconds("LEASE_SECONDS", LEASE_SECONDS),
             kept: seconds("KEPT_SECONDS", KEPT_SECONDS),
             kept_temporary: seconds("KEPT_TEMPORARY_SECONDS", KEPT_TEMPORARY_SECONDS),

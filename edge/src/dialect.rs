@@ -12,7 +12,7 @@ use crate::{
 use api::{
     body::{Body, BodyError, Fields},
     modelslab::{self as dialect, Family, JobView, Route, read, small_answer},
-    request::ImageRequest,
+    request::{Delivery, ImageRequest, ImageSource, Task},
     v1::Code,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -141,7 +141,61 @@ async fn answered(call: &Call, family: Family, what: dialect::Call) -> Result<Va
             call.ask::<Value>(&who, Op::Admit).await?;
             Ok(dialect::unavailable(part))
         }
+        dialect::Call::Base64Crop => cropped(call, &who, &fields).await,
+        dialect::Call::NsfwImageCheck => judged(call, &who, &fields).await,
         other => small(call, &who, family, other, &fields).await,
+    }
+}
+
+/// Stores a picture, as it is or its middle; pixels are a node's work.
+async fn cropped(call: &Call, who: &Presented, fields: &Fields) -> Result<Value> {
+    let wanted = read::base64_crop(fields)?;
+    if wanted.crop {
+        let task = Task::Crop { image: ImageSource::Base64(wanted.image) };
+        let (record, link) = done(call, who, task).await?;
+        return Ok(small_answer::base64_crop(record.number, &link));
+    }
+    call.ask::<Value>(who, Op::Admit).await?;
+    let (id, link) = stored(call, who, "image", &wanted.image).await?;
+    Ok(small_answer::base64_crop(id, &link))
+}
+
+/// Has a picture judged.
+async fn judged(call: &Call, who: &Presented, fields: &Fields) -> Result<Value> {
+    let dialect::NsfwImageCheck { image, threshold } = read::nsfw_image_check(fields)?;
+    if !dispatcher::summary(&call.env).await?.has_checker {
+        call.ask::<Value>(who, Op::Admit).await?;
+        return Ok(dialect::unavailable("a picture checker"));
+    }
+    let (record, link) = done(call, who, Task::Check { image, threshold }).await?;
+    Ok(small_answer::nsfw_image_check(&link, record.pictures.iter().any(|picture| picture.is_flagged)))
+}
+
+/// A small work of a node's and the link to what came of it. Who asks has no words for fetching it later: what is not done in
+/// time is taken back.
+async fn done(call: &Call, who: &Presented, task: Task) -> Result<(JobRecord, String)> {
+    let delivery = Delivery { temporary: true, ..Delivery::default() };
+    let request = ImageRequest { task, model: None, censor: None, upscale: 1, delivery };
+    let hash = make::hash(call, &serde_json::to_vec(&request)?);
+    let dialect = Dialect::ModelsLab { family: Family::Single };
+    let wanted = Wanted { request, dialect, hash, is_filtered: false, insists_on_check: false };
+    let record = make::accept(call, who, wanted).await?;
+    let job = JobRef::Number(record.number);
+    let record: JobRecord = call.ask(who, Op::Wait { job: job.clone(), seconds: WAIT }).await?;
+    match record.state {
+        State::Succeeded => {
+            let link = render::picture_url(&call.config, &record, 0);
+            Ok((record, link))
+        }
+        State::Failed => {
+            let why = record.error.unwrap_or_else(|| "the picture cannot be used".to_owned());
+            Err(Failure::new(Code::InvalidRequest, why))
+        }
+        _ => {
+            let record: JobRecord = call.ask(who, Op::Cancel(job)).await?;
+            dispatcher::remove(&call.env, &record).await;
+            Err(Denied::Unavailable("no node had time for it".to_owned()).into())
+        }
     }
 }
 
@@ -234,19 +288,6 @@ async fn small(call: &Call, who: &Presented, family: Family, what: dialect::Call
             let data = read::base64_to_url(fields)?;
             let (id, link) = stored(call, who, "base64_string", &data).await?;
             Ok(small_answer::base64_to_url(family, id, &link))
-        }
-        C::Base64Crop => {
-            let wanted = read::base64_crop(fields)?;
-            if wanted.crop {
-                // Cutting would need the pixels, which the edge never decodes.
-                return Ok(dialect::unavailable("cropping; send crop as false and the picture as it is to be"));
-            }
-            let (id, link) = stored(call, who, "image", &wanted.image).await?;
-            Ok(small_answer::base64_crop(id, &link))
-        }
-        C::NsfwImageCheck => {
-            read::nsfw_image_check(fields)?;
-            Ok(dialect::unavailable("a picture checker"))
         }
         C::ClearCache => Ok(small_answer::clear_cache(family)),
         C::ClearQueue => {

@@ -9,7 +9,10 @@ use crate::{
     error::{Failure, Result},
     http::Call,
 };
-use api::node::{Lease, LeaseReply, LeaseRequest, ModelOffer, VERSION};
+use api::{
+    node::{Lease, LeaseReply, LeaseRequest, ModelOffer, VERSION},
+    request::Task,
+};
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use gateway::{
@@ -39,10 +42,8 @@ const LONGEST_WAIT: u32 = 20;
 #[derive(Serialize, Deserialize)]
 struct Offered {
     account: String,
-    job: u64,
-    model: String,
-    work: u64,
     priority: u32,
+    waiting: Waiting,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -112,10 +113,13 @@ impl Offered {
     fn of(record: &JobRecord) -> Self {
         Self {
             account: record.account.clone(),
-            job: record.number,
-            model: record.model.clone(),
-            work: price::work(&record.request),
             priority: record.priority,
+            waiting: Waiting {
+                job: record.number,
+                model: record.model.clone(),
+                work: price::work(&record.request),
+                needs_checker: record.request.censor.is_some() || matches!(record.request.task, Task::Check { .. }),
+            },
         }
     }
 }
@@ -250,8 +254,8 @@ impl DurableObject for Dispatcher {
         self.load().await;
         match call::question(&mut request).await? {
             Question::Offer(offers) => {
-                for Offered { account, job, model, work, priority } in offers {
-                    self.pool.borrow_mut().offer(&account, priority, Waiting { job, model, work });
+                for Offered { account, priority, waiting } in offers {
+                    self.pool.borrow_mut().offer(&account, priority, waiting);
                     self.wake_one();
                 }
                 Response::from_json(&())
@@ -378,15 +382,19 @@ impl Dispatcher {
     /// The next job that a node can do; those that are over or taken are passed over.
     async fn next(&self, request: &LeaseRequest) -> Option<Lease> {
         loop {
-            let has = |model: &str| request.models.iter().any(|offer| offer.id.as_str() == model);
-            let (account, waiting) = self.pool.borrow_mut().take(has)?;
+            // What must be judged is never given to a node that cannot.
+            let can_do = |waiting: &Waiting| {
+                (request.has_checker || !waiting.needs_checker)
+                    && request.models.iter().any(|offer| offer.id.as_str() == waiting.model)
+            };
+            let (account, waiting) = self.pool.borrow_mut().take(can_do)?;
             let op = Op::Lease { job: waiting.job, node: request.node.clone() };
             let granted: Granted = match call::for_edge(&self.env, &account, op).await {
                 Ok(granted) => granted,
                 // It was cancelled, or is with another node; or its account will offer it again.
                 Err(_) => continue,
             };
-            return told(account, granted, request.has_checker);
+            return told(account, granted);
         }
     }
 
@@ -417,14 +425,10 @@ impl Dispatcher {
     }
 }
 
-/// A granted job as its node is told it. Pictures are asked to be checked only where the node can: whether unchecked ones may
-/// be delivered at all was decided when the job was taken.
-fn told(account: String, granted: Granted, has_checker: bool) -> Option<Lease> {
+/// A granted job as its node is told it.
+fn told(account: String, granted: Granted) -> Option<Lease> {
     let Granted { epoch, lease_ms, job, previews, traceparent } = granted;
     let mut request = job.request;
-    if !has_checker {
-        request.censor = None;
-    }
     request.delivery = api::request::Delivery::default();
     let model = spec::ModelId::new(job.model).ok()?;
     Some(Lease { account, job: job.number, epoch, lease_ms, request, model, previews, traceparent })

@@ -34,7 +34,9 @@ const BASE64: engine::GeneralPurpose = engine::GeneralPurpose::new(
 fn sources(task: &mut Task) -> Vec<(&'static str, &mut ImageSource)> {
     match task {
         Task::Generate { .. } => Vec::new(),
-        Task::Edit { image, .. } | Task::Upscale { image, .. } => vec![("image", image)],
+        Task::Edit { image, .. } | Task::Upscale { image, .. } | Task::Crop { image } | Task::Check { image, .. } => {
+            vec![("image", image)]
+        }
         Task::Inpaint { image, mask, .. } => vec![("image", image), ("mask", mask)],
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 use api::{
     fields::{FieldError, FieldProblem},
     node::ModelOffer,
-    request::{ImageRequest, Task},
+    request::ImageRequest,
     v1::Code,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -71,12 +71,7 @@ pub fn model<'a>(summary: &'a Summary, request: &ImageRequest) -> Result<&'a Mod
         Some(name) => Failure::Model(name.to_owned()),
         None => Failure::new(Code::Unavailable, "no node is connected; try again in a while"),
     })?;
-    let (task, spec) = match &request.task {
-        Task::Generate { spec } => ("generate", Some(spec)),
-        Task::Edit { spec, .. } => ("edit", Some(spec)),
-        Task::Inpaint { spec, .. } => ("inpaint", Some(spec)),
-        Task::Upscale { .. } => ("upscale", None),
-    };
+    let (task, spec) = (request.task.word(), request.task.spec());
     let mut errors = Vec::new();
     let mut refuse = |name: &str, found: Option<String>, problem| {
         errors.push(FieldError { name: name.to_owned(), found, problem });
@@ -100,11 +95,7 @@ pub fn model<'a>(summary: &'a Summary, request: &ImageRequest) -> Result<&'a Mod
 
 /// Texts that no client needs: every job is a row, which cannot have any length.
 fn too_long(request: &ImageRequest) -> Vec<FieldError> {
-    let spec = match &request.task {
-        Task::Generate { spec } | Task::Edit { spec, .. } | Task::Inpaint { spec, .. } => Some(spec),
-        Task::Upscale { .. } => None,
-    };
-    let words = spec.map(|spec| [("prompt", &spec.prompt), ("negative_prompt", &spec.negative_prompt)]);
+    let words = request.task.spec().map(|spec| [("prompt", &spec.prompt), ("negative_prompt", &spec.negative_prompt)]);
     let words = words.into_iter().flatten().filter(|(_, text)| text.chars().count() > LONGEST_PROMPT);
     let track = request.delivery.track_id.as_ref().filter(|track| track.to_string().len() > LONGEST_TRACK);
     words
@@ -127,10 +118,7 @@ pub async fn accept(call: &Call, who: &Presented, wanted: Wanted) -> Result<JobR
     let summary = dispatcher::summary(&call.env).await?;
     let offer = model(&summary, &request)?;
     check_censor(call, &summary, &mut request, insists_on_check)?;
-    if let Some(url) = &request.delivery.webhook {
-        let checked = call.config.webhooks_to.check(url);
-        checked.map_err(|error| inputs::refused("webhook", &format!("cannot be used: {error}")))?;
-    }
+    check_webhook(call, &request)?;
     let stored = if inputs::has_any(&request) {
         // Nobody without a key makes the edge fetch or store anything.
         call.ask::<serde_json::Value>(who, Op::Admit).await?;
@@ -171,8 +159,21 @@ pub async fn accept(call: &Call, who: &Presented, wanted: Wanted) -> Result<JobR
     }
 }
 
+/// Whether the address that the end is told to may be asked for.
+///
+/// # Errors
+/// It may not.
+pub fn check_webhook(call: &Call, request: &ImageRequest) -> Result<()> {
+    let Some(url) = &request.delivery.webhook else { return Ok(()) };
+    let checked = call.config.webhooks_to.check(url);
+    checked.map(drop).map_err(|error| inputs::refused("webhook", &format!("cannot be used: {error}")))
+}
+
 /// Whether pictures that are wanted checked can be; fails closed where the installation says so, or the client insists.
 fn check_censor(call: &Call, summary: &Summary, request: &mut ImageRequest, insists: bool) -> Result<()> {
+    if request.task.pictures() == 0 {
+        return Ok(());
+    }
     if summary.has_checker {
         if call.config.needs_checker && request.censor.is_none() {
             request.censor = Some(api::request::Censor::default());
@@ -193,10 +194,7 @@ fn check_censor(call: &Call, summary: &Summary, request: &mut ImageRequest, insi
 }
 
 fn prompt(request: &ImageRequest) -> Option<&str> {
-    match &request.task {
-        Task::Generate { spec } | Task::Edit { spec, .. } | Task::Inpaint { spec, .. } => Some(&spec.prompt),
-        Task::Upscale { .. } => None,
-    }
+    request.task.spec().map(|spec| spec.prompt.as_str())
 }
 
 fn first_eight(hash: &[u8; 32]) -> [u8; 8] {

@@ -37,12 +37,7 @@ pub fn picture_url(config: &Config, record: &JobRecord, index: usize) -> String 
 
 /// Links to all pictures that a job has, or will have.
 pub fn picture_urls(config: &Config, record: &JobRecord) -> Vec<String> {
-    use api::request::Task;
-    let count = match &record.request.task {
-        Task::Generate { spec } | Task::Edit { spec, .. } | Task::Inpaint { spec, .. } => spec.batch.get() as usize,
-        Task::Upscale { .. } => 1,
-    };
-    (0..count).map(|index| picture_url(config, record, index)).collect()
+    (0..record.request.task.outputs() as usize).map(|index| picture_url(config, record, index)).collect()
 }
 
 /// A job as `/v1` says it.

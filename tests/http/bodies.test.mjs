@@ -315,6 +315,24 @@ test('a message that breaks off makes nothing', async () => {
   await isUnmoved();
 });
 
+test('a hundred bodies that come a byte at a time hold up nobody, and make nothing', async () => {
+  const body = Buffer.from(JSON.stringify(SMALL));
+  const whole = request({ body });
+  const head = whole.subarray(0, whole.length - body.length);
+  const slow = Array.from({ length: 100 }, () => net.connect({ host: '127.0.0.1', port: Number(new URL(stack.url).port) }));
+  for (const socket of slow) socket.on('error', () => socket.destroy()).write(head);
+  for (const byte of body.subarray(0, 10)) {
+    for (const socket of slow) socket.write(Buffer.of(byte));
+    assert.equal((await client.call('GET', '/v1/usage')).status, 200);
+    await sleep(50);
+  }
+  const job = await client.over((await client.make()).id);
+  assert.equal(job.status, 'succeeded');
+  credits -= job.price;
+  for (const socket of slow) socket.destroy();
+  await isUnmoved();
+});
+
 test('chunks may be of any size, and carry what nobody asked for', async () => {
   const body = good({ steps: 0 });
   const oneByOne = [...body].map((byte) => `1\r\n${byte}\r\n`).join('');

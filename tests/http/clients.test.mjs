@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { python } from './support/environment.mjs';
+import { plain } from './support/png.mjs';
 import { Stack } from './support/stack.mjs';
 
 const run = promisify(execFile);
@@ -27,3 +28,16 @@ for (const file of ['modelslab_py_client.py', 'modelslab_client.py']) {
     assert.ok(!(outcome instanceof Error), `${outcome.stdout ?? ''}${outcome.stderr ?? ''}`);
   });
 }
+
+test('base64_crop stores the square in the middle of a picture', async () => {
+  const wide = plain(96, 64, [10, 200, 30]);
+  const image = `data:image/png;base64,${wide.toString('base64')}`;
+  const { body } = await client.modelslab('v3/base64_crop', { image, crop: 'true' });
+  assert.deepEqual([body.status, body.messege, typeof body.request_id], ['success', 'image uploaded', 'number'], JSON.stringify(body));
+  const stored = Buffer.from(await (await fetch(body.link)).arrayBuffer());
+  assert.deepEqual([stored.readUInt32BE(16), stored.readUInt32BE(20)], [64, 64]);
+
+  const whole = await client.modelslab('v3/base64_crop', { image, crop: 'false' });
+  const same = Buffer.from(await (await fetch(whole.body.link)).arrayBuffer());
+  assert.ok(same.equals(wide));
+});

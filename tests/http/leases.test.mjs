@@ -103,13 +103,25 @@ test('a job that every node fails is tried three times, and refunded', async () 
 });
 
 test('a job that kills every node is tried three times, and refunded', async () => {
-  const dying = await stack.stubNode({ name: 'dying', work: () => {} });
+  const dying = await stack.stubNode({ name: 'dying', work: (stub, lease) => stub.report(lease) });
   const client = await stack.signUp();
   const job = await client.over((await client.make()).id);
   assert.equal(job.status, 'failed');
   assert.equal(job.error.code, 'failed');
   assert.equal(dying.leases.length, 3);
   assert.deepEqual(await balance(client), [20, 0]);
+  await books(client);
+});
+
+test('a node that was gone before a job reached it costs the job no attempt', async () => {
+  const gone = await stack.stubNode({ name: 'gone', work: () => {} });
+  const client = await stack.signUp();
+  const { id } = await client.make();
+  await eventually('four leases without a word', () => gone.leases.length === 4);
+  await stack.stopStubs();
+  await stack.stubNode();
+  const job = await client.over(id);
+  assert.equal(job.status, 'succeeded');
   await books(client);
 });
 

@@ -40,6 +40,11 @@ pub fn image_body(request: &ImageRequest) -> Value {
             put(&mut body, "image", json!(image));
             put(&mut body, "factor", *factor);
         }
+        // The older dialect's alone; `/v1` says that it does not know them.
+        Task::Crop { image } | Task::Check { image, .. } => {
+            put(&mut body, "task", request.task.word());
+            put(&mut body, "image", json!(image));
+        }
     }
     if let Some(model) = &request.model {
         put(&mut body, "model", json!(model));

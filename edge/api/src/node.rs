@@ -40,7 +40,7 @@ pub struct ModelOffer {
     pub max_side: u32,
     /// Both sides must be multiples of this.
     pub multiple: u32,
-    /// Tasks it can do, of `generate`, `edit`, `inpaint` and `upscale`.
+    /// Tasks it can do: words of [`Task::word`](crate::request::Task::word).
     pub tasks: Vec<String>,
     /// The scheduler that a request without one gets.
     pub scheduler: String,

@@ -60,6 +60,50 @@ pub enum Task {
         /// How many times as wide and as high, 1 to 4.
         factor: u32,
     },
+    /// A picture becomes the largest square in its middle.
+    Crop {
+        /// The picture.
+        image: ImageSource,
+    },
+    /// A picture is judged, and comes back as it was.
+    Check {
+        /// The picture.
+        image: ImageSource,
+        /// It is flagged from this score on, 0 to 1.
+        threshold: f32,
+    },
+}
+
+impl Task {
+    /// What decides the pictures that are drawn; `None` where none are.
+    pub const fn spec(&self) -> Option<&GenerateSpec> {
+        match self {
+            Self::Generate { spec } | Self::Edit { spec, .. } | Self::Inpaint { spec, .. } => Some(spec),
+            Self::Upscale { .. } | Self::Crop { .. } | Self::Check { .. } => None,
+        }
+    }
+
+    /// Files that come of it.
+    pub fn outputs(&self) -> u32 {
+        self.spec().map_or(1, |spec| spec.batch.get())
+    }
+
+    /// Pictures that are paid for: what only cuts or judges costs nothing.
+    pub fn pictures(&self) -> u32 {
+        if matches!(self, Self::Crop { .. } | Self::Check { .. }) { 0 } else { self.outputs() }
+    }
+
+    /// Its word on the wire, which nodes say they can do.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Generate { .. } => "generate",
+            Self::Edit { .. } => "edit",
+            Self::Inpaint { .. } => "inpaint",
+            Self::Upscale { .. } => "upscale",
+            Self::Crop { .. } => "crop",
+            Self::Check { .. } => "check",
+        }
+    }
 }
 
 /// What is done to a picture that is not fit for work.

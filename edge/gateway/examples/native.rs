@@ -137,7 +137,11 @@ async fn accept(State(edge): State<Arc<Edge>>, headers: HeaderMap, body: Bytes) 
     });
     match accepted.await {
         Ok(Ok((number, record))) => {
-            lock(&edge.pool).offer(&name, plan.priority, Waiting { job: number, model: "demo".to_owned(), work });
+            lock(&edge.pool).offer(
+                &name,
+                plan.priority,
+                Waiting { job: number, model: "demo".to_owned(), work, needs_checker: false },
+            );
             answer(202, &record)
         }
         Ok(Err(status)) => answer(status, &Value::Null),

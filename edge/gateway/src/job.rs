@@ -10,6 +10,9 @@ use thiserror::Error;
 /// Nodes that may try a job before it is given up.
 pub const MAX_ATTEMPTS: u32 = 3;
 
+/// Leases that cost no attempt because nothing was heard of their node: it was gone before the job reached it.
+pub const MAX_UNHEARD: u32 = 3;
+
 /// Number of a lease; the first is 1.
 pub type Epoch = u32;
 
@@ -88,11 +91,17 @@ pub struct Job {
     state: State,
     epoch: Epoch,
     attempts: u32,
+    /// Whether the present lease's node has said anything.
+    #[serde(default)]
+    is_heard: bool,
+    /// Leases whose nodes never said anything.
+    #[serde(default)]
+    unheard: u32,
 }
 
 impl Default for Job {
     fn default() -> Self {
-        Self { state: State::Queued, epoch: 0, attempts: 0 }
+        Self { state: State::Queued, epoch: 0, attempts: 0, is_heard: false, unheard: 0 }
     }
 }
 
@@ -105,6 +114,11 @@ impl Job {
     /// The last lease that was given.
     pub const fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Whether the node of the present lease has said anything yet.
+    pub const fn is_heard(&self) -> bool {
+        self.is_heard
     }
 
     /// Nodes that tried it.
@@ -122,6 +136,7 @@ impl Job {
         }
         self.epoch += 1;
         self.attempts += 1;
+        self.is_heard = false;
         self.state = State::Running { until: now + length };
         Ok(self.epoch)
     }
@@ -132,6 +147,7 @@ impl Job {
     /// [`Refusal`] when the node must stop.
     pub fn heartbeat(&mut self, epoch: Epoch, now: Millis, length: Millis) -> Result<(), Refusal> {
         let until = self.running(epoch)?;
+        self.is_heard = true;
         // A clock that went back takes nothing from a lease.
         self.state = State::Running { until: until.max(now + length) };
         Ok(())
@@ -163,7 +179,13 @@ impl Job {
     /// Ends a lease whose node has gone silent.
     pub fn sweep(&mut self, now: Millis) -> Effect {
         match self.state {
-            State::Running { until } if now >= until => self.retry(),
+            State::Running { until } if now >= until => {
+                if !self.is_heard && self.unheard < MAX_UNHEARD {
+                    self.unheard += 1;
+                    self.attempts = self.attempts.saturating_sub(1);
+                }
+                self.retry()
+            }
             _ => Effect::None,
         }
     }
@@ -234,6 +256,29 @@ mod tests {
         assert_eq!(job.lease(Millis(0), LENGTH), Err(Refusal::NotQueued));
     }
 
+    #[test]
+    fn a_node_that_was_gone_before_the_job_came_costs_no_try_but_not_without_end() {
+        let (mut job, mut now, mut leases) = (Job::default(), Millis(0), 0);
+        while !job.state().is_over() {
+            job.lease(now, LENGTH).unwrap();
+            leases += 1;
+            assert_eq!(job.attempts(), 1 + u32::saturating_sub(leases - 1, MAX_UNHEARD));
+            now = now + LENGTH;
+            let _ = job.sweep(now);
+        }
+        assert_eq!((job.state(), leases), (State::Failed, MAX_UNHEARD + MAX_ATTEMPTS));
+
+        let mut job = Job::default();
+        for attempt in 1..=MAX_ATTEMPTS {
+            let epoch = job.lease(now, LENGTH).unwrap();
+            job.heartbeat(epoch, now, LENGTH).unwrap();
+            assert_eq!(job.attempts(), attempt, "a node that spoke has tried it");
+            now = now + LENGTH;
+            let _ = job.sweep(now);
+        }
+        assert_eq!(job.state(), State::Failed);
+    }
+
     #[derive(Debug, Clone)]
     enum Event {
         Lease,
@@ -286,7 +331,7 @@ mod tests {
             }
         }
 
-        /// Whatever happened, three silent nodes later it is over.
+        /// Whatever happened, a few silent nodes later it is over.
         #[test]
         fn a_job_never_hangs(events in prop::collection::vec(0_u64..300, 0..30)) {
             let (mut job, mut now) = (Job::default(), Millis(0));
@@ -295,7 +340,7 @@ mod tests {
                 let _ = job.sweep(now);
                 let _ = job.lease(now, LENGTH);
             }
-            for _ in 0..=MAX_ATTEMPTS {
+            for _ in 0..=MAX_ATTEMPTS + MAX_UNHEARD {
                 now = now + LENGTH;
                 let _ = job.sweep(now);
                 let _ = job.lease(now, LENGTH);

@@ -3,7 +3,7 @@
 use crate::{clock::Millis, ledger::Credits, rate_limit::Limit};
 use api::{
     fields::{FieldError, FieldProblem},
-    request::{ImageRequest, Task},
+    request::ImageRequest,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -103,9 +103,7 @@ impl Plan {
     /// # Errors
     /// Every field that it does not allow.
     pub fn check(&self, request: &ImageRequest) -> Result<(), Vec<FieldError>> {
-        let (Task::Generate { spec } | Task::Edit { spec, .. } | Task::Inpaint { spec, .. }) = &request.task else {
-            return Ok(());
-        };
+        let Some(spec) = request.task.spec() else { return Ok(()) };
         let wanted = [
             ("samples", spec.batch.get(), self.samples),
             ("width", spec.size.width(), self.side),

@@ -20,6 +20,8 @@ pub struct Waiting {
     pub model: String,
     /// Its work, in pixels times steps.
     pub work: u64,
+    /// Whether its pictures must be judged, so that only a node with a checker can have it.
+    pub needs_checker: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -106,8 +108,8 @@ impl Pool {
         entry.jobs.push_back(waiting);
     }
 
-    /// Takes the next job that a node with these models can do.
-    pub fn take(&mut self, can_do: impl Fn(&str) -> bool) -> Option<(AccountId, Waiting)> {
+    /// Takes the next job that a node can do.
+    pub fn take(&mut self, can_do: impl Fn(&Waiting) -> bool) -> Option<(AccountId, Waiting)> {
         let (id, index) = self.next(&can_do)?;
         let account = self.accounts.get_mut(&id)?;
         let waiting = account.jobs.remove(index)?;
@@ -187,9 +189,9 @@ impl Pool {
     }
 
     /// The account that is furthest behind and its first job that can be done.
-    fn next(&self, can_do: impl Fn(&str) -> bool) -> Option<(AccountId, usize)> {
+    fn next(&self, can_do: impl Fn(&Waiting) -> bool) -> Option<(AccountId, usize)> {
         let doable = self.accounts.iter().filter_map(|(id, account)| {
-            let index = account.jobs.iter().position(|waiting| can_do(&waiting.model))?;
+            let index = account.jobs.iter().position(&can_do)?;
             Some((account.start, id, index))
         });
         let (_, id, index) = doable.min_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(b.1)))?;
@@ -220,7 +222,7 @@ mod tests {
     const WORK: u64 = 1000;
 
     fn waiting(job: JobNumber) -> Waiting {
-        Waiting { job, model: "demo".to_owned(), work: WORK }
+        Waiting { job, model: "demo".to_owned(), work: WORK, needs_checker: false }
     }
 
     fn order(pool: &mut Pool) -> Vec<(String, JobNumber)> {
@@ -293,8 +295,8 @@ mod tests {
         pool.offer("a", 1, waiting(2));
         pool.offer("a", 1, waiting(2));
         assert_eq!(pool.len(), 2, "the same job is not there twice");
-        assert_eq!(pool.take(|model| model == "demo").map(|(_, waiting)| waiting.job), Some(2));
-        assert_eq!(pool.take(|model| model == "demo"), None);
+        assert_eq!(pool.take(|waiting| waiting.model == "demo").map(|(_, waiting)| waiting.job), Some(2));
+        assert_eq!(pool.take(|waiting| waiting.model == "demo"), None);
         assert!(pool.remove("a", 1) && !pool.remove("a", 1) && !pool.remove("b", 1));
         assert!(pool.is_empty());
     }

@@ -17,6 +17,7 @@ pub fn work(request: &ImageRequest) -> u64 {
         }
         // The side of the picture is not known yet; the largest that is taken counts.
         Task::Upscale { factor, .. } => 512 * 512 * u64::from(*factor) * u64::from(*factor),
+        Task::Crop { .. } | Task::Check { .. } => 512 * 512,
     }
 }
 
@@ -24,12 +25,13 @@ fn pixels(spec: &GenerateSpec) -> u64 {
     u64::from(spec.size.width()) * u64::from(spec.size.height())
 }
 
-/// Credits for a request: one a picture at least, and one more for each further 512 x 512 pixels in 51 steps.
+/// Credits for a request: one a picture at least, and one more for each further 512 x 512 pixels in 51 steps. What draws nothing
+/// costs nothing.
 pub fn price(request: &ImageRequest) -> Credits {
-    let pictures = match &request.task {
-        Task::Generate { spec } | Task::Edit { spec, .. } | Task::Inpaint { spec, .. } => u64::from(spec.batch.get()),
-        Task::Upscale { .. } => 1,
-    };
+    let pictures = u64::from(request.task.pictures());
+    if pictures == 0 {
+        return 0;
+    }
     pictures * (work(request) / pictures).div_ceil(WORK).max(1)
 }
 

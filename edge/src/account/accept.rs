@@ -35,7 +35,9 @@ impl Inner {
             return Ok(record);
         }
         if accept.is_blocked {
-            return self.strike(facts);
+            self.strike(&mut facts, "a prompt had a blocked term")?;
+            self.store.put_facts(&facts)?;
+            return Err(Denied::Blocked);
         }
         let plan = self.plan(&facts)?;
         check_plan(plan, &accept)?;
@@ -48,7 +50,7 @@ impl Inner {
         {
             return Err(Denied::SameRequest);
         }
-        let pictures = pictures(&accept);
+        let pictures = u64::from(accept.request.task.pictures());
         if key.key.is_publishable {
             count_public(&mut facts, pictures, now.0)?;
         }
@@ -100,16 +102,15 @@ impl Inner {
         }
     }
 
-    /// Notes a hit of a blocked term; many of them suspend the account.
-    fn strike(&self, mut facts: Facts) -> Result<JobRecord> {
+    /// Notes a hit, of a blocked term or by a checker; many of them suspend the account.
+    pub(super) fn strike(&self, facts: &mut Facts, what: &str) -> Result<()> {
         let now = config::now();
-        self.store.audit(now.0, "a prompt had a blocked term")?;
+        self.store.audit(now.0, what)?;
         if facts.strikes.hit(self.config()?.strikes, now) {
-            self.store.audit(now.0, "the account was suspended for prompts with blocked terms")?;
+            self.store.audit(now.0, &format!("the account was suspended: {what} too often"))?;
             facts.suspended = Some("its prompts asked again and again for what is not drawn here".to_owned());
         }
-        self.store.put_facts(&facts)?;
-        Err(Denied::Blocked)
+        Ok(())
     }
 }
 
@@ -117,15 +118,6 @@ fn check_plan(plan: Plan, accept: &Accept) -> Result<()> {
     plan.check(&accept.request).map_err(|errors| {
         Denied::Fields(errors.into_iter().map(|error| (error.name.clone(), error.to_string())).collect())
     })
-}
-
-/// Pictures of a request.
-fn pictures(accept: &Accept) -> u64 {
-    use api::request::Task;
-    match &accept.request.task {
-        Task::Generate { spec } | Task::Edit { spec, .. } | Task::Inpaint { spec, .. } => u64::from(spec.batch.get()),
-        Task::Upscale { .. } => 1,
-    }
 }
 
 /// Keys that anyone may see have a small share of their own.

@@ -142,12 +142,11 @@ impl Inner {
 
 fn forget_words(stored: &mut Stored) {
     use api::request::Task;
-    match &mut stored.record.request.task {
-        Task::Generate { spec } | Task::Edit { spec, .. } | Task::Inpaint { spec, .. } => {
-            spec.prompt.clear();
-            spec.negative_prompt.clear();
-        }
-        Task::Upscale { .. } => {}
+    if let Task::Generate { spec } | Task::Edit { spec, .. } | Task::Inpaint { spec, .. } =
+        &mut stored.record.request.task
+    {
+        spec.prompt.clear();
+        spec.negative_prompt.clear();
     }
     stored.record.request.delivery.track_id = None;
 }

@@ -88,12 +88,13 @@ impl Inner {
     pub(super) async fn report(&self, number: u64, report: Report) -> Result<Heard> {
         let mut stored = self.store.job(number)?.ok_or(Denied::NotFound)?;
         let (now, length) = (config::now(), self.config()?.lease);
-        let before = stored.life.state();
+        let (before, was_heard) = (stored.life.state(), stored.life.is_heard());
         stored.life.heartbeat(report.epoch, now, length).map_err(stale)?;
         // A row a step would wait for the disk each time; half a lease is enough to know that it lives.
         let is_due = matches!((before, stored.life.state()), (State::Running { until }, State::Running { .. })
             if until.since(now).0 < length.0 / 2);
-        if is_due {
+        // That it spoke at all counts as an attempt, also after a restart.
+        if is_due || !was_heard {
             self.keep(&mut stored)?;
             self.wake(now.0 + length.0).await;
         }
@@ -102,7 +103,7 @@ impl Inner {
     }
 
     /// Takes the end of a lease.
-    pub(super) async fn end(&self, facts: Facts, number: u64, end: End) -> Result<Ended> {
+    pub(super) async fn end(&self, mut facts: Facts, number: u64, end: End) -> Result<Ended> {
         let mut stored = self.store.job(number)?.ok_or(Denied::NotFound)?;
         let End { epoch, outcome } = end;
         let kind = match &outcome {
@@ -111,13 +112,16 @@ impl Inner {
             Outcome::Refused { .. } => job::Outcome::Impossible,
             Outcome::HandedBack => job::Outcome::HandedBack,
         };
-        let effect = stored.life.finish(epoch, kind).map_err(stale)?;
+        let mut effect = stored.life.finish(epoch, kind).map_err(stale)?;
         let mut measured = None;
         match outcome {
             Outcome::Done { pictures, seconds, batch } => {
                 measured = Some((stored.record.model.clone(), stored.work, seconds / f64::from(batch.max(1))));
                 stored.record.pictures = pictures;
                 stored.record.seconds = seconds;
+                if self.is_withheld(&mut facts, &stored)? && self.config()?.refunds_flagged {
+                    effect = Effect::Settle(Settlement::Refunded);
+                }
             }
             Outcome::Failed { reason } | Outcome::Refused { reason } => stored.record.error = Some(reason),
             Outcome::HandedBack => {}
@@ -125,6 +129,16 @@ impl Inner {
         let again = self.apply(facts, stored, effect)?;
         self.wake_for_next().await?;
         Ok(Ended { again, measured })
+    }
+
+    /// Notes what a checker found in drawn pictures; whether none of them could be shown.
+    fn is_withheld(&self, facts: &mut Facts, stored: &Stored) -> Result<bool> {
+        let JobRecord { request, pictures, .. } = &stored.record;
+        if request.task.spec().is_none() || !pictures.iter().any(|picture| picture.is_flagged) {
+            return Ok(false);
+        }
+        self.strike(facts, "a picture was withheld")?;
+        Ok(pictures.iter().all(|picture| picture.is_flagged))
     }
 
     /// Takes a job back for its owner.
@@ -240,7 +254,7 @@ fn count(facts: &mut Facts, stored: &Stored, is_captured: bool, now: u64) {
         }
     }
     if let Some((_, pictures, credits)) = facts.days.back_mut() {
-        *pictures += stored.record.pictures.len() as u64;
+        *pictures += (stored.record.pictures.len() as u64).min(u64::from(stored.record.request.task.pictures()));
         *credits += stored.record.price;
     }
 }

@@ -90,6 +90,7 @@ pub async fn estimate(call: &Call, who: &Presented) -> Result<Response> {
     call.ask::<Value>(who, Op::Admit).await?;
     let summary = dispatcher::summary(&call.env).await?;
     let model = make::model(&summary, &request)?.id.as_str().to_owned();
+    make::check_webhook(call, &request)?;
     let eta = summary.eta(&model, price::work(&request));
     http::json(
         200,

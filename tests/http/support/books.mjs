@@ -13,7 +13,8 @@ export async function books(client) {
 
   const settlements = rows('capture', 'refund').map(({ job }) => job);
   assert.equal(new Set(settlements).size, settlements.length, 'no job is settled twice');
-  const [succeeded, given] = [jobs.filter(has('succeeded')), jobs.filter(has('failed', 'cancelled'))];
+  const isPaid = (job) => job.status === 'succeeded' && !isWithheld(job);
+  const [succeeded, given] = [jobs.filter(isPaid), jobs.filter((job) => has('failed', 'cancelled')(job) || isWithheld(job))];
   assert.deepEqual([rows('reserve').length, rows('capture').length, rows('refund').length], [jobs.length, succeeded.length, given.length]);
   assert.equal(captured, sum(succeeded, 'price'));
   assert.equal(refunded, sum(given, 'price'));
@@ -27,6 +28,11 @@ export function everHad(usage) {
 
 export function sum(rows, field) {
   return rows.reduce((total, row) => total + row[field], 0);
+}
+
+/** Whether nothing of what was drawn could be shown. */
+function isWithheld({ task, pictures }) {
+  return task !== 'check' && pictures.length > 0 && pictures.every(({ flagged }) => flagged);
 }
 
 function has(...states) {

@@ -34,6 +34,7 @@ export class Stack {
   #port;
   #variables;
   #exceptions;
+  #shed;
   #edge = null;
   #node = null;
   #stubs = [];
@@ -41,14 +42,15 @@ export class Stack {
   /**
    * Starts workerd and one node: `stub` draws nothing and is quick, `real` runs the demo model, `none` leaves that to the test.
    * `exceptions` are hosts with ports that the edge may reach although they are private, `self` among them; `variables` go to
-   * the Worker.
+   * the Worker; `shed` is how many requests in ten seconds its outer fence lets through.
    */
-  static async start({ node = 'stub', stub = {}, exceptions = [], variables = {} } = {}) {
+  static async start({ node = 'stub', stub = {}, exceptions = [], variables = {}, shed = 1e9 } = {}) {
     const stack = new Stack();
     stack.#state = await mkdtemp(join(tmpdir(), 'darkroom-http-'));
     stack.#port = await freePort();
     stack.#variables = { ...VARIABLES, ...variables };
     stack.#exceptions = exceptions;
+    stack.#shed = shed;
     try {
       await stack.startEdge();
       if (node === 'stub') stack.stub = await stack.stubNode(stub);
@@ -79,7 +81,7 @@ export class Stack {
   async startEdge() {
     const variables = Object.entries(this.#variables).flatMap(([name, value]) => ['--var', `${name}=${value}`]);
     const exceptions = this.#exceptions.map((host) => (host === 'self' ? `127.0.0.1:${this.#port}` : host));
-    const options = { port: this.#port, state: join(this.#state, 'edge'), worker, dist, 'egress-exceptions': exceptions.join(), shed: 1e9 };
+    const options = { port: this.#port, state: join(this.#state, 'edge'), worker, dist, 'egress-exceptions': exceptions.join(), shed: this.#shed };
     const flags = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
     this.#edge = this.#spawn('edge.log', process.execPath, [serve, ...flags, ...variables], {
       ADMIN_TOKEN: this.adminToken,

@@ -12,7 +12,7 @@ const MODEL = {
   side: 64,
   max_side: 2048,
   multiple: 8,
-  tasks: ['generate', 'edit', 'inpaint', 'upscale'],
+  tasks: ['generate', 'edit', 'inpaint', 'upscale', 'crop', 'check'],
   scheduler: 'euler-a',
   sha256: '0'.repeat(64),
 };
@@ -33,11 +33,14 @@ export class StubNode {
   #loop = null;
   #busy = 0;
 
-  /** `slots` jobs at a time, each taking `delay` milliseconds. */
-  constructor({ url, token, name = 'stub', slots = 8, delay = 0, model = {}, waitSeconds = 1, work = null }) {
+  /**
+   * `slots` jobs at a time, each taking `delay` milliseconds; `flags` says which of a job's pictures are not fit for work, where it
+   * says that it can tell.
+   */
+  constructor({ url, token, name = 'stub', slots = 8, delay = 0, model = {}, waitSeconds = 1, work = null, flags = null }) {
     this.#url = url;
     this.#token = token;
-    Object.assign(this, { name, slots, delay, waitSeconds, model: { ...MODEL, ...model } });
+    Object.assign(this, { name, slots, delay, waitSeconds, flags, model: { ...MODEL, ...model } });
     if (work) this.work = (lease) => work(this, lease);
   }
 
@@ -73,11 +76,12 @@ export class StubNode {
 
   /** What it would upload: bytes, and what it says of them. */
   picture({ request }, index) {
-    const { spec, factor } = request.task;
+    const { spec, factor = 1 } = request.task;
     const [width, height] = (spec?.size ?? [64 * factor, 64 * factor]).map((side) => side * request.upscale);
     const seed = BigInt.asUintN(64, BigInt(spec?.seed ?? 0) + BigInt(index));
     const bytes = plain(width, height, [0n, 8n, 16n].map((shift) => Number((seed >> shift) & 255n)));
-    return { bytes, made: { sha256: sha256(bytes), seed: JSON.rawJSON(String(seed)), width, height, is_flagged: false } };
+    const is_flagged = this.flags?.(request, index) ?? false;
+    return { bytes, made: { sha256: sha256(bytes), seed: JSON.rawJSON(String(seed)), width, height, is_flagged } };
   }
 
   /** An input's bytes, or a status where there are none. */
@@ -118,7 +122,7 @@ export class StubNode {
           node: this.name,
           device: 'stub',
           models: [this.model],
-          has_checker: false,
+          has_checker: this.flags !== null,
           slots: this.slots,
           wanted,
           wait_seconds: wanted > 0 ? this.waitSeconds : 1,

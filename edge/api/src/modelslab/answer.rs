@@ -243,6 +243,9 @@ pub fn meta(family: Family, request: &ImageRequest, model: &str, file_prefix: &s
                 "scale": factor, "face_enhance": "no", "init_image": echoed(image), "file_prefix": file_prefix, "outdir": "out",
             });
         }
+        Task::Crop { image } | Task::Check { image, .. } => {
+            return json!({ "init_image": echoed(image), "file_prefix": file_prefix, "outdir": "out" });
+        }
     };
     let mut meta = match family {
         Family::Single | Family::General => single_meta(spec, request, model, file_prefix),

@@ -120,7 +120,7 @@ pub struct NsfwImageCheck {
     /// The picture.
     pub image: ImageSource,
     /// How sure the checker must be, 0 to 1.
-    pub threshold: f64,
+    pub threshold: f32,
 }
 
 /// The picture of `nsfw_image_check`.
@@ -130,7 +130,7 @@ pub struct NsfwImageCheck {
 pub fn nsfw_image_check(fields: &Fields) -> Result<NsfwImageCheck, Vec<FieldError>> {
     let mut reader = Reader::new(fields);
     let image = ImageSource::read(&reader.required_text(&["init_image", "image", "image_url", "url"]));
-    let threshold = reader.number_in(&["threshold"], 0.0, 1.0).unwrap_or(0.5);
+    let threshold = reader.number_in(&["threshold"], 0.0, 1.0).unwrap_or(0.5) as f32;
     reader.finish().map(|()| NsfwImageCheck { image, threshold })
 }
 

@@ -20,7 +20,7 @@ fn parsed(operation: Operation, family: Family, body: &Value) -> Result<ImageReq
 fn spec(request: &ImageRequest) -> &GenerateSpec {
     match &request.task {
         Task::Generate { spec } | Task::Edit { spec, .. } | Task::Inpaint { spec, .. } => spec,
-        Task::Upscale { .. } => panic!("an enlargement has none"),
+        other => panic!("{} has none", other.word()),
     }
 }
 

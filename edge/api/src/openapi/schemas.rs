@@ -160,7 +160,7 @@ fn common() -> Map<String, Value> {
         "base64": flag("Writes the pictures into the answer"),
         "temporary": flag("Keeps the pictures for a day only"),
         "webhook": optional("string", "Is told when the job is over", json!({ "format": "uri", "minLength": 1 })),
-        "track_id": { "description": "Any value, told to the webhook" },
+        "track_id": { "description": "Any value of at most 16 KiB as JSON, told to the webhook" },
     });
     all.as_object().cloned().unwrap_or_default()
 }
@@ -177,7 +177,7 @@ fn drawn() -> Map<String, Value> {
         optional("number", about, json!({ "minimum": min, "maximum": max, "default": decimal(usual) }))
     };
     let all = json!({
-        "prompt": { "type": "string", "minLength": 1, "description": "What to draw" },
+        "prompt": { "type": "string", "minLength": 1, "maxLength": 32000, "description": "What to draw" },
         "negative_prompt": optional("string", "What to keep away from", json!({})),
         "width": side("Pixels across; the model's own when nothing is said"),
         "height": side("Pixels down; the model's own when nothing is said"),

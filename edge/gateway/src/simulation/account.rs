@@ -99,7 +99,11 @@ impl Account {
             self.apply(number, effect)?;
             let Some(row) = self.rows.get(&number) else { continue };
             if row.job.state() == State::Queued {
-                pool.offer(id, 1, Waiting { job: number, model: "demo".to_owned(), work: row.work });
+                pool.offer(
+                    id,
+                    1,
+                    Waiting { job: number, model: "demo".to_owned(), work: row.work, needs_checker: false },
+                );
             }
             if row.owed {
                 owed.push(number);

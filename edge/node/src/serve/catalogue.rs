@@ -17,8 +17,10 @@ use std::{
 };
 use weights::{DEFAULT_RANGE_SIZE, Dtype, FileReader, Manifest, sha256_hex};
 
-/// What every model here can do; upscaling is resampling and asks for no model at all.
-const TASKS: [&str; 4] = ["generate", "edit", "inpaint", "upscale"];
+/// What every model here can do; upscaling is resampling, and asks for no model at all, like cropping.
+const TASKS: [&str; 5] = ["generate", "edit", "inpaint", "upscale", "crop"];
+/// What the node can do beside it where it has a checker.
+const CHECK: &str = "check";
 /// Pixels along a side where a model does not say.
 const USUAL_SIDE: u32 = 512;
 
@@ -73,9 +75,15 @@ impl Catalogue {
         self.entries.iter().find(|entry| entry.offer.id == *id)
     }
 
-    /// What is offered: everything that fits into `budget` bytes.
-    pub fn offers(&self, budget: u64) -> Vec<ModelOffer> {
-        self.entries.iter().filter(|entry| entry.bytes <= budget).map(|entry| entry.offer.clone()).collect()
+    /// What is offered: everything that fits into `budget` bytes, and checks by a node that has a checker.
+    pub fn offers(&self, budget: u64, has_checker: bool) -> Vec<ModelOffer> {
+        let fitting = self.entries.iter().filter(|entry| entry.bytes <= budget);
+        fitting
+            .map(|Entry { offer, .. }| {
+                let check = has_checker.then(|| CHECK.to_owned());
+                ModelOffer { tasks: offer.tasks.iter().cloned().chain(check).collect(), ..offer.clone() }
+            })
+            .collect()
     }
 
     /// Every model, whether it fits or not.
@@ -251,6 +259,15 @@ mod tests {
             assert_eq!(sha256.len(), 64);
         }
         assert_eq!(Catalogue::of(&shipped("demo"), false).unwrap().entries()[0].offer.id.as_str(), "demo");
+    }
+
+    #[test]
+    fn checks_are_offered_where_there_is_a_checker() {
+        let catalogue = Catalogue::of(&shipped("demo"), false).unwrap();
+        let tasks = |has_checker| catalogue.offers(u64::MAX, has_checker).remove(0).tasks;
+        assert_eq!(tasks(false), TASKS);
+        assert_eq!(tasks(true), [&TASKS[..], &[CHECK]].concat());
+        assert!(catalogue.offers(0, true).is_empty());
     }
 
     #[test]

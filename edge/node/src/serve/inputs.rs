@@ -43,6 +43,18 @@ pub fn mask_covering(mask: &DynamicImage, size: ImageSize) -> Picture {
     init_image::picture(grey.resize_to_fill(size.width(), size.height(), FilterType::Triangle).into_rgb8())
 }
 
+/// The picture as it was sent, without whatever made it transparent.
+pub fn whole(image: &DynamicImage) -> Picture {
+    init_image::picture(image.to_rgb8())
+}
+
+/// The largest square in the middle; what is odd stays on the right and below.
+pub fn square(image: &DynamicImage) -> Picture {
+    let (width, height) = (image.width(), image.height());
+    let side = width.min(height);
+    init_image::picture(image.crop_imm((width - side) / 2, (height - side) / 2, side, side).into_rgb8())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +109,22 @@ mod tests {
         let mask = mask_covering(&mask.into(), size);
         for (at, pixel) in mask.rgb.chunks_exact(3).enumerate() {
             assert_eq!(pixel, if at % 64 < 32 { [255; 3] } else { [0; 3] }, "{at}");
+        }
+    }
+
+    #[test]
+    fn the_square_is_the_middle() {
+        let sizes = [(1, 1, 0, 0), (5, 5, 0, 0), (1, 9, 0, 4), (7, 4, 1, 0), (7, 3, 2, 0), (6, 11, 0, 2), (8, 4, 2, 0)];
+        for (width, height, left, top) in sizes {
+            let image = RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, 7]));
+            let square = square(&image.into());
+            let side = width.min(height);
+            assert_eq!((square.width, square.height), (side, side), "{width} x {height}");
+            for (at, pixel) in (0..).zip(square.rgb.chunks_exact(3)) {
+                let (x, y) = (left + at % side, top + at / side);
+                assert_eq!(pixel, [x as u8, y as u8, 7], "{width} x {height}");
+            }
+            assert_eq!(square.rgb.len(), (side * side * 3) as usize);
         }
     }
 }

@@ -2,9 +2,12 @@
 
 use super::{
     backoff::retry,
+    blocking::blocking,
+    checker::{Checker, LONGEST_CHECK, is_flagged_in_time},
     compute::{Compute, Failure, Paint, Painted, Place},
     edge::{CallError, Edge, JobRef},
-    finish::{self, Finished},
+    finish::{self, Draft, Finished},
+    guard::Guard,
     inputs,
     keep_alive::keep_alive,
     log,
@@ -13,7 +16,7 @@ use super::{
 };
 use api::{
     node::{End, Lease, Made, Outcome},
-    request::{ImageRequest, ImageSource, Task},
+    request::{Censor, ImageRequest, ImageSource, Task},
 };
 use diffusion::{infotext::infotext, picture::Picture};
 use image::DynamicImage;
@@ -23,7 +26,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{select, task::spawn_blocking, time::timeout};
+use tokio::{select, time::timeout};
 
 /// Longest that a run may go without a step.
 const LONGEST_STEP: Duration = Duration::from_mins(10);
@@ -66,10 +69,12 @@ struct Job {
 /// Does the work of a lease and says how it ended.
 pub async fn run(node: Arc<Node>, lease: Lease, place: Place) {
     let Lease { account, job, epoch, lease_ms, request, model, previews, traceparent } = lease;
-    let watch = Arc::new(Watch::new(Duration::from_millis(lease_ms), previews));
+    let length = Duration::from_millis(lease_ms);
+    let watch = if request.censor.is_some() { Watch::unseen(length) } else { Watch::new(length, previews) };
+    let watch = Arc::new(watch);
     let at = JobRef { account, job, epoch, traceparent };
     let job = Job { node, at, watch };
-    job.log("lease taken", &[("model", model.as_str().into()), ("task", word_of(&request.task).into())]);
+    job.log("lease taken", &[("model", model.as_str().into()), ("task", request.task.word().into())]);
     let started = Instant::now();
     let outcome = select! {
         stopped = job.work(request, model, place) => match stopped {
@@ -108,16 +113,7 @@ pub async fn hand_back(node: Arc<Node>, lease: Lease) {
 
 /// Whether a job can be computed together with others.
 pub const fn can_join(request: &ImageRequest) -> bool {
-    matches!(request.task, Task::Generate { .. }) && request.censor.is_none()
-}
-
-const fn word_of(task: &Task) -> &'static str {
-    match task {
-        Task::Generate { .. } => "generate",
-        Task::Edit { .. } => "edit",
-        Task::Inpaint { .. } => "inpaint",
-        Task::Upscale { .. } => "upscale",
-    }
+    matches!(request.task, Task::Generate { .. })
 }
 
 const fn outcome_word(outcome: &Outcome) -> &'static str {
@@ -170,12 +166,14 @@ impl Job {
     }
 
     async fn work(&self, request: ImageRequest, model: ModelId, place: Place) -> Result<Outcome, Stop> {
-        if request.censor.is_some() {
-            return Err(Stop::refused("this node has no checker, so it makes no pictures that must be checked"));
-        }
+        let guard = self.guard(request.censor)?;
         let enlarge = request.upscale.max(1);
         let (spec, image, mask) = match request.task {
-            Task::Upscale { image, factor } => return self.upscale(&image, factor.saturating_mul(enlarge)).await,
+            Task::Upscale { image, factor } => {
+                return self.remade(&image, inputs::whole, factor.saturating_mul(enlarge), guard).await;
+            }
+            Task::Crop { image } => return self.remade(&image, inputs::square, enlarge, guard).await,
+            Task::Check { image, threshold } => return self.judged(&image, threshold, guard).await,
             Task::Generate { spec } => (GenerateSpec { init: None, ..spec }, None, None),
             Task::Edit { spec, image } => (spec, Some(image), None),
             Task::Inpaint { spec, image, mask } => (spec, Some(image), Some(mask)),
@@ -195,16 +193,13 @@ impl Job {
         let painted = self.compute().paint(paint, Arc::clone(&self.watch), place).await?;
         self.watch.enter(Stage::Finishing);
         let Painted { pictures, scheduler, seconds, batch } = painted;
+        let drafts = pictures.into_iter().enumerate().map(|(index, picture)| {
+            let seed = spec.seed.0.wrapping_add(index as u64);
+            let parameters = infotext(&GenerateSpec { seed: Seed(seed), ..spec.clone() }, scheduler, model.as_str());
+            Draft { picture, seed, parameters, is_flagged: false }
+        });
         let began = Instant::now();
-        let finished = blocking("finishing", move || {
-            let files = pictures.into_iter().enumerate().map(|(index, picture)| {
-                let seed = spec.seed.0.wrapping_add(index as u64);
-                let text = infotext(&GenerateSpec { seed: Seed(seed), ..spec.clone() }, scheduler, model.as_str());
-                finish::finished(&finish::enlarged(picture, enlarge), seed, &text)
-            });
-            files.collect::<Result<Vec<_>, _>>().map_err(Stop::failed)
-        })
-        .await?;
+        let finished = files(drafts, enlarge, guard.as_ref()).await?;
         let seconds = seconds + began.elapsed().as_secs_f64();
         Ok(Outcome::Done { pictures: self.upload(finished).await?, seconds, batch })
     }
@@ -236,17 +231,45 @@ impl Job {
         finish::check_enlarged(width, height, enlarge).map_err(Stop::refused)
     }
 
-    async fn upscale(&self, source: &ImageSource, factor: u32) -> Result<Outcome, Stop> {
-        let image = self.input(source, |image| crate::init_image::picture(image.to_rgb8())).await?;
-        finish::check_enlarged(image.width, image.height, factor).map_err(Stop::refused)?;
+    fn checker(&self) -> Result<Arc<dyn Checker>, Stop> {
+        let none = "this node has no checker, so it judges no pictures and makes none that must be checked";
+        self.node.checker.clone().ok_or_else(|| Stop::refused(none))
+    }
+
+    fn guard(&self, censor: Option<Censor>) -> Result<Option<Guard>, Stop> {
+        censor.map(|censor| Ok(Guard { checker: self.checker()?, censor })).transpose()
+    }
+
+    /// An input that `make` cuts and that is enlarged, by no model.
+    async fn remade(
+        &self,
+        source: &ImageSource,
+        make: fn(&DynamicImage) -> Picture,
+        factor: u32,
+        guard: Option<Guard>,
+    ) -> Result<Outcome, Stop> {
+        let picture = self.input(source, make).await?;
+        finish::check_enlarged(picture.width, picture.height, factor).map_err(Stop::refused)?;
         self.watch.enter(Stage::Finishing);
         let began = Instant::now();
-        let finished = blocking("upscaling", move || {
-            finish::finished(&finish::enlarged(image, factor), 0, "").map_err(Stop::failed)
-        })
-        .await?;
+        let draft = Draft { picture, seed: 0, parameters: String::new(), is_flagged: false };
+        let finished = files([draft], factor, guard.as_ref()).await?;
         let seconds = began.elapsed().as_secs_f64();
-        Ok(Outcome::Done { pictures: self.upload(vec![finished]).await?, seconds, batch: 1 })
+        Ok(Outcome::Done { pictures: self.upload(finished).await?, seconds, batch: 1 })
+    }
+
+    /// An input as it was, with what the checker says of it; a guard judges it beside that, as every picture.
+    async fn judged(&self, source: &ImageSource, threshold: f32, guard: Option<Guard>) -> Result<Outcome, Stop> {
+        let checker = self.checker()?;
+        let picture = Arc::new(self.input(source, inputs::whole).await?);
+        self.watch.enter(Stage::Finishing);
+        let began = Instant::now();
+        let is_flagged = is_flagged_in_time(checker, Arc::clone(&picture), threshold, LONGEST_CHECK).await;
+        let picture = Arc::unwrap_or_clone(picture);
+        let draft = Draft { picture, seed: 0, parameters: String::new(), is_flagged };
+        let finished = files([draft], 1, guard.as_ref()).await?;
+        let seconds = began.elapsed().as_secs_f64();
+        Ok(Outcome::Done { pictures: self.upload(finished).await?, seconds, batch: 1 })
     }
 
     /// Fetches an input, decodes it, and makes of it what the run takes.
@@ -264,7 +287,8 @@ impl Job {
             _ => Stop::Lost,
         })?;
         let name = name.clone();
-        blocking("an input", move || Ok(make(&inputs::decode(&name, &bytes).map_err(Stop::refused)?))).await
+        let decoded = blocking("an input", move || Ok(make(&inputs::decode(&name, &bytes)?))).await;
+        decoded.map_err(Stop::failed)?.map_err(|reason: String| Stop::refused(reason))
     }
 
     /// Hands in every picture, in order.
@@ -290,15 +314,17 @@ fn usual_init() -> InitImageSpec {
     InitImageSpec { strength: Strength::default() }
 }
 
-/// Work that would hold up every other job's reports; a panic in it is a failure of this job alone.
-async fn blocking<T: Send + 'static>(
-    what: &str,
-    work: impl FnOnce() -> Result<T, Stop> + Send + 'static,
-) -> Result<T, Stop> {
-    match spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(_) => Err(Stop::failed(format!("{what} broke off on this node"))),
+/// Files of all drafts, one after the other, so that no more than one of them is large in memory.
+async fn files(
+    drafts: impl IntoIterator<Item = Draft>,
+    factor: u32,
+    guard: Option<&Guard>,
+) -> Result<Vec<Finished>, Stop> {
+    let mut files = Vec::new();
+    for draft in drafts {
+        files.push(finish::file(draft, factor, guard).await.map_err(Stop::failed)?);
     }
+    Ok(files)
 }
 
 #[cfg(test)]

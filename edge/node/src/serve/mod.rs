@@ -8,15 +8,21 @@
 //! # Refused on purpose
 //!
 //! - Addresses: inputs come from the edge as bytes, so a node never fetches what a user names.
-//! - Pictures that must be checked, as long as there is no network to check them: to leave them unchecked would be worse.
+//! - Pictures that must be checked, and judgements, where the node has no checker: to leave a picture unchecked would be worse.
+//! - Previews of pictures that must be checked: nobody has judged them, and what they show is what the checker would hide.
+//! - The benefit of the doubt: a check that fails, talks nonsense or takes too long flags the picture (`checker`).
 
 mod backoff;
+mod blocking;
 mod catalogue;
+mod censor;
+mod checker;
 mod compute;
 mod device;
 mod drain;
 mod edge;
 mod finish;
+mod guard;
 mod health;
 mod http;
 mod inputs;
@@ -136,7 +142,9 @@ impl Serve {
             .context("could not start the thread that computes")?;
         let device = device::word_of(kind).to_owned();
         let over = drain.clone();
-        let node = Node { edge, catalogue, compute, metrics, health, drain, name, device, slots, budget };
+        // No network that judges comes with the models yet.
+        let checker = None;
+        let node = Node { edge, catalogue, compute, checker, metrics, health, drain, name, device, slots, budget };
         tokio::select! {
             () = lease_loop::run(Arc::new(node)) => log::info("drained", &[]),
             () = over.over() => log::warn("ended before every lease could be ended", &[]),
@@ -154,7 +162,7 @@ fn told(catalogue: &Catalogue, budget: u64, name: &str, kind: DeviceKind, slots:
             &[("model", model.into()), ("needed_mb", needed.into()), ("budget_mb", (budget >> 20).into())],
         );
     }
-    let models: Vec<_> = catalogue.offers(budget).into_iter().map(|offer| String::from(offer.id)).collect();
+    let models: Vec<_> = catalogue.offers(budget, false).into_iter().map(|offer| String::from(offer.id)).collect();
     log::info(
         "node started",
         &[

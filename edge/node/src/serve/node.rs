@@ -1,6 +1,9 @@
 //! What all jobs share.
 
-use super::{catalogue::Catalogue, compute::Compute, drain::Drain, edge::Edge, health::Health, metrics::Metrics};
+use super::{
+    catalogue::Catalogue, checker::Checker, compute::Compute, drain::Drain, edge::Edge, health::Health,
+    metrics::Metrics,
+};
 use api::node::{LeaseRequest, VERSION};
 use std::sync::Arc;
 
@@ -12,6 +15,8 @@ pub struct Node {
     pub catalogue: Arc<Catalogue>,
     /// Where it is done.
     pub compute: Compute,
+    /// Who judges pictures.
+    pub checker: Option<Arc<dyn Checker>>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// How it is.
@@ -31,13 +36,13 @@ pub struct Node {
 impl Node {
     /// Asks for at most `wanted` jobs, and waits for them.
     pub fn lease_request(&self, wanted: u32, wait_seconds: u32) -> LeaseRequest {
+        let has_checker = self.checker.is_some();
         LeaseRequest {
             version: VERSION,
             node: self.name.clone(),
             device: self.device.clone(),
-            models: self.catalogue.offers(self.budget),
-            // There is no network for that yet; requests that must be checked are refused.
-            has_checker: false,
+            models: self.catalogue.offers(self.budget, has_checker),
+            has_checker,
             slots: self.slots,
             wanted,
             wait_seconds,

@@ -114,4 +114,19 @@ mod tests {
         let seen: Vec<_> = second.take_previews().into_iter().map(|(index, picture)| (index, picture.rgb[0])).collect();
         assert_eq!(seen, [(0, 2), (1, 3)]);
     }
+
+    #[test]
+    fn a_job_that_is_unseen_gets_no_preview_of_a_run_that_it_shares() {
+        let (unseen, seen) =
+            (Arc::new(Watch::unseen(Duration::from_mins(1))), Arc::new(Watch::new(Duration::from_mins(1), true)));
+        unseen.heard(Instant::now(), true);
+        let jobs = vec![(Arc::clone(&unseen), 1)];
+        assert!(!BatchObserver::new(jobs, CancelToken::default(), Arc::default()).wants_preview(1, 4));
+        let jobs = vec![(Arc::clone(&unseen), 1), (Arc::clone(&seen), 1)];
+        let mut observer = BatchObserver::new(jobs, CancelToken::default(), Arc::default());
+        for index in 0..2 {
+            observer.preview(index, Picture { width: 1, height: 1, rgb: vec![0; 3] });
+        }
+        assert_eq!((unseen.take_previews().len(), seen.take_previews().len()), (0, 1));
+    }
 }

@@ -31,6 +31,7 @@ pub struct Watch {
     pub cancel: CancelToken,
     lease: Duration,
     heard: Mutex<Instant>,
+    may_preview: bool,
     wants_previews: AtomicBool,
     stage: watch::Sender<Stage>,
     previews: Mutex<BTreeMap<u32, Picture>>,
@@ -48,10 +49,16 @@ impl Watch {
             cancel: CancelToken::default(),
             lease,
             heard: Mutex::new(Instant::now()),
+            may_preview: true,
             wants_previews: AtomicBool::new(wants_previews),
             stage: watch::channel(Stage::Waiting).0,
             previews: Mutex::default(),
         }
+    }
+
+    /// A job whose pictures are for nobody's eyes until they are checked, so that it has no previews, whoever looks.
+    pub fn unseen(lease: Duration) -> Self {
+        Self { may_preview: false, ..Self::new(lease, false) }
     }
 
     /// How long the lease lasts after a report.
@@ -71,9 +78,9 @@ impl Watch {
         lock(&self.heard).elapsed() < self.lease
     }
 
-    /// Whether somebody looks at previews.
+    /// Whether somebody looks at previews, and may.
     pub fn wants_previews(&self) -> bool {
-        self.wants_previews.load(Ordering::Relaxed)
+        self.may_preview && self.wants_previews.load(Ordering::Relaxed)
     }
 
     /// Says where the job is now, and wakes who listens.
@@ -108,5 +115,13 @@ mod tests {
         watch.heard(Instant::now(), true);
         assert!(watch.is_alive() && watch.wants_previews());
         assert!(!Watch::new(Duration::ZERO, false).is_alive());
+    }
+
+    #[test]
+    fn a_job_that_is_unseen_has_no_previews_whoever_looks() {
+        let watch = Watch::unseen(Duration::from_mins(1));
+        assert!(!watch.wants_previews());
+        watch.heard(Instant::now(), true);
+        assert!(!watch.wants_previews());
     }
 }

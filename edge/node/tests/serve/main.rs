@@ -125,7 +125,7 @@ fn a_job_becomes_the_picture_that_the_command_line_makes() {
     assert_eq!((asked.slots, asked.wanted, asked.has_checker), (1, 1, false));
     let offer = &asked.models[0];
     assert_eq!((offer.id.as_str(), offer.side, offer.family.as_str()), ("demo", 64, "demo"));
-    assert_eq!(offer.tasks, ["generate", "edit", "inpaint", "upscale"]);
+    assert_eq!(offer.tasks, ["generate", "edit", "inpaint", "upscale", "crop"]);
     assert_eq!(offer.sha256, sha256_hex(&fs::read(models().join("demo/demo-q8_0.gguf")).expect("it is shipped")));
     assert!(book.traces.contains(TRACE));
     assert_eq!(book.strangers, 0);
@@ -260,6 +260,29 @@ fn pictures_are_enlarged() {
     stub.hand_out([larger]);
     let (made, ..) = pictures(&stub, 2);
     assert_eq!((made[0].width, made[0].height), (192, 192));
+}
+
+#[test]
+fn a_picture_becomes_the_square_in_its_middle_and_is_judged_by_nobody() {
+    let stub = Stub::start();
+    let _node = Node::start(&stub, 1);
+    let original = RgbImage::from_fn(41, 24, |x, y| Rgb([(x * 4) as u8, (y * 4) as u8, ((x + y) * 2) as u8]));
+    stub.book().inputs.insert("image".to_owned(), png(original.clone()));
+    stub.hand_out([lease(1, Task::Crop { image: upload("image") })]);
+    let (made, images, batch) = pictures(&stub, 1);
+    assert_eq!((made[0].width, made[0].height, made[0].seed, batch), (24, 24, 0, 1));
+    for (x, y, pixel) in images[0].enumerate_pixels() {
+        assert_eq!(pixel, original.get_pixel(x + 8, y), "{x}, {y}");
+    }
+
+    stub.hand_out([lease(2, Task::Check { image: upload("image"), threshold: 0.5 })]);
+    let reason = stub.refusal(2);
+    assert!(reason.contains("no checker"), "{reason}");
+    let mut checked = lease(3, Task::Crop { image: upload("image") });
+    checked.request.censor = Some(Censor::Black);
+    stub.hand_out([checked]);
+    assert!(stub.refusal(3).contains("no checker"));
+    assert!(!stub.book().uploads.contains_key(&2) && !stub.book().uploads.contains_key(&3));
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn request(about: &str, required: &[&str], fields: &[(&str, Value)]) -> Value {
 
 fn drawn_fields(has_model: bool) -> Vec<(&'static str, Value)> {
     let mut fields = vec![
-        ("prompt", json!({ "type": "string", "description": "What to draw" })),
+        ("prompt", json!({ "type": "string", "maxLength": 32000, "description": "What to draw" })),
         ("negative_prompt", text("What to keep away from")),
         ("width", number("Pixels across, 64 to 1024, 512 when nothing is said")),
         ("height", number("Pixels down, the same")),
@@ -52,7 +52,7 @@ fn drawn_fields(has_model: bool) -> Vec<(&'static str, Value)> {
         ("temp", flag("keeps the pictures for a day only")),
         ("instant_response", flag("does not wait for the pictures")),
         ("webhook", text("Is told when the job is over")),
-        ("track_id", json!({ "description": "Any value, told to the webhook" })),
+        ("track_id", json!({ "description": "Any value of at most 16 KiB as JSON, told to the webhook" })),
         ("scheduler", json!({ "type": ["string", "null"], "examples": SCHEDULERS, "description": "The scheduler" })),
         (
             "use_karras_sigmas",
@@ -117,7 +117,7 @@ pub fn small() -> Vec<(&'static str, Value)> {
         ("scale", number("How many times as wide and as high, 1 to 4; 3 when nothing is said")),
         ("face_enhance", flag("is refused: there is no such part here")),
         ("webhook", text("Is told when the job is over")),
-        ("track_id", json!({ "description": "Any value, told to the webhook" })),
+        ("track_id", json!({ "description": "Any value of at most 16 KiB as JSON, told to the webhook" })),
     ];
     let base64 = "Base64 or a data URL, also called `init_image`, `image` and `base64_image`";
     vec![

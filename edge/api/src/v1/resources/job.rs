@@ -46,6 +46,10 @@ pub enum TaskKind {
     Inpaint,
     /// A picture becomes larger.
     Upscale,
+    /// A picture becomes the square in its middle, which the older dialect asks for.
+    Crop,
+    /// A picture is judged, which the older dialect asks for.
+    Check,
 }
 
 impl From<&Task> for TaskKind {
@@ -55,6 +59,8 @@ impl From<&Task> for TaskKind {
             Task::Edit { .. } => Self::Edit,
             Task::Inpaint { .. } => Self::Inpaint,
             Task::Upscale { .. } => Self::Upscale,
+            Task::Crop { .. } => Self::Crop,
+            Task::Check { .. } => Self::Check,
         }
     }
 }
