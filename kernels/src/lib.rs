@@ -1,0 +1,16 @@
+//! GPU kernels for what burn has no fast one on WGSL: one CubeCL source for WebGPU, Vulkan and CUDA.
+//!
+//! Each stands in a folder of its own: `mod.rs` is what callers see, `kernel.rs` runs on the device, `reference.rs` is the same in
+//! plain loops, which the tests compare it with. On a device without CubeCL nothing here is called: [`handles`] says when.
+
+pub mod conv3x3;
+
+use burn::{
+    backend::DispatchDevice,
+    tensor::{DType, Tensor},
+};
+
+/// Whether a tensor lies on a device that the kernels run on, in a type that they know.
+pub fn handles<const D: usize>(tensor: &Tensor<D>) -> bool {
+    matches!(tensor.device().as_dispatch(), DispatchDevice::Cube(_)) && tensor.dtype() == DType::F32
+}
