@@ -4,6 +4,9 @@
 //! plain loops, which the tests compare it with. On a device without CubeCL nothing here is called: [`handles`] says when.
 
 pub mod conv3x3;
+pub mod norm;
+#[cfg(test)]
+mod testing;
 
 use burn::{
     backend::DispatchDevice,

@@ -1,12 +1,12 @@
 //! The kernel, and how it is started.
 
-use super::{Conv3x3, Tile};
+use super::{Activation, Conv3x3, Tile};
 use burn::{backend::TensorMetadata as _, tensor::Shape};
 use burn_cubecl::{ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
 use cubecl::prelude::*;
 
 /// Sides and channels, as the kernel is told them.
-#[derive(CubeLaunch, CubeType)]
+#[derive(CubeLaunch, CubeType, Clone, Copy)]
 struct Sizes {
     in_channels: usize,
     in_height: usize,
@@ -78,7 +78,7 @@ fn conv3x3_kernel(
     for channel in 0..sizes.in_channels {
         accumulate(input, weight, &mut sums, &sizes, batch, channel, y, x, first, options);
     }
-    write(residual, output, &sums, &sizes, batch, y, x, first, options.silu);
+    write(residual, output, sums, &sizes, batch, y, x, first, options.activation);
 }
 
 /// Adds what one input channel gives to a thread's tile.
@@ -138,13 +138,13 @@ fn accumulate(
 fn write(
     residual: ComptimeOption<&[f32]>,
     output: &mut [f32],
-    sums: &Array<Vector<f32, Const<4>>>,
+    sums: Array<Vector<f32, Const<4>>>,
     sizes: &Sizes,
     batch: usize,
     y: usize,
     x: usize,
     first: usize,
-    #[comptime] silu: bool,
+    #[comptime] activation: Option<Activation>,
 ) {
     let pixels = comptime![Tile::PIXELS];
     let vectors = comptime![Tile::VECTORS];
@@ -162,10 +162,19 @@ fn write(
                         let sum = sums[pixel * vectors + vector].extract(lane);
                         let added: ComptimeOption<f32> = residual.as_ref().map(|residual| residual[at]);
                         let sum = sum + added.unwrap_or(0.0f32.runtime());
-                        output[at] = if silu { sum / (1.0f32 + (-sum).exp()) } else { sum };
+                        output[at] = activated(sum, activation);
                     }
                 }
             }
         }
+    }
+}
+
+#[cube]
+fn activated(sum: f32, #[comptime] activation: Option<Activation>) -> f32 {
+    match comptime![activation] {
+        None => sum,
+        Some(Activation::Silu) => sum / (1.0f32 + (-sum).exp()),
+        Some(Activation::Relu) => max(sum, 0.0f32.runtime()),
     }
 }

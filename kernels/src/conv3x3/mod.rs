@@ -5,7 +5,7 @@
 //! the same ones by the whole workgroup. There is no workgroup memory and no barrier: caches serve the pixels that neighbours
 //! share, and a software adapter, for which a barrier is the dearest thing there is, is not punished.
 //!
-//! In the epilogue: bias, a residual, `SiLU`. In the prologue: nearest upsampling by two, so that the enlarged input is never
+//! In the epilogue: bias, a residual, an activation. In the prologue: nearest upsampling by two, so that the enlarged input is never
 //! written. Products and sums are f32.
 
 mod kernel;
@@ -26,8 +26,17 @@ pub struct Conv3x3 {
     pub halve: bool,
     /// Whether the input is doubled first in both directions, each pixel four times (nearest neighbour).
     pub double: bool,
-    /// Whether the sum goes through `SiLU` at the end.
-    pub silu: bool,
+    /// What the sum goes through at the end.
+    pub activation: Option<Activation>,
+}
+
+/// What a sum can go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// `x σ(x)`.
+    Silu,
+    /// `max(x, 0)`.
+    Relu,
 }
 
 impl Conv3x3 {
@@ -44,7 +53,7 @@ struct Tile;
 
 impl Tile {
     /// Pixels in a row.
-    const PIXELS: usize = 4;
+    const PIXELS: usize = 8;
     /// Channels, in vectors of four.
     const VECTORS: usize = 2;
     /// Channels.
@@ -56,6 +65,8 @@ impl Tile {
 /// Convolutions that only a CubeCL device has.
 #[backend_extension(Cube)]
 pub trait Conv3x3Ops: Backend {
+    /// The same values in memory of their own, in the order of the shape.
+    fn contiguous(tensor: FloatTensor<Self>) -> FloatTensor<Self>;
     /// See [`conv3x3`], without a residual.
     fn conv3x3(
         input: FloatTensor<Self>,
@@ -90,8 +101,7 @@ pub fn packed_weight(weight: Tensor<4>) -> Tensor<4> {
     } else {
         Tensor::cat(vec![weight, Tensor::zeros([input, 3, 3, missing], &device)], 3)
     };
-    // A permuted view becomes its own memory only by being written.
-    padded.clone() + padded.zeros_like()
+    Tensor::from_dispatch(Dispatch::contiguous(padded.into_dispatch()))
 }
 
 /// A bias of as many channels as [`packed_weight`] has; zeros where a layer has none.
@@ -114,7 +124,7 @@ pub fn packed_bias(bias: Tensor<1>) -> Tensor<1> {
 /// - input: `[batch, in, height, width]`
 /// - weight: of [`packed_weight`]
 /// - bias: of [`packed_bias`]
-/// - residual, added before `SiLU`: as the output
+/// - residual, added before the activation: as the output
 /// - output: `[batch, output_channels, height', width']`, the sides by [`Conv3x3::output_side`]
 pub fn conv3x3(
     input: Tensor<4>,
@@ -132,6 +142,10 @@ pub fn conv3x3(
 }
 
 impl Conv3x3Ops for CubeBackend {
+    fn contiguous(tensor: CubeTensor) -> CubeTensor {
+        into_contiguous(tensor)
+    }
+
     fn conv3x3(
         input: CubeTensor,
         weight: CubeTensor,

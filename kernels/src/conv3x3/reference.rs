@@ -1,6 +1,6 @@
 //! The same in plain loops, in f64.
 
-use super::Conv3x3;
+use super::{Activation, Conv3x3};
 
 /// Sides and channels of a convolution.
 #[derive(Debug, Clone, Copy)]
@@ -42,14 +42,16 @@ pub fn conv3x3(
             let weight = f64::from(weight[((out * channels + channel) * 3 + ky) * 3 + kx]);
             sum += weight * pixel(n, channel, y * step + ky, x * step + kx);
         }
-        result.push(if options.silu { sum / (1.0 + (-sum).exp()) } else { sum } as f32);
+        result.push(match options.activation {
+            None => sum,
+            Some(Activation::Silu) => sum / (1.0 + (-sum).exp()),
+            Some(Activation::Relu) => sum.max(0.0),
+        } as f32);
     }
     result
 }
 
 /// Every place of a tensor, the last axis fastest.
 fn places([a, b, c, d]: [usize; 4]) -> impl Iterator<Item = (usize, usize, usize, usize)> {
-    (0..a).flat_map(move |a| {
-        (0..b).flat_map(move |b| (0..c).flat_map(move |c| (0..d).map(move |d| (a, b, c, d))))
-    })
+    (0..a).flat_map(move |a| (0..b).flat_map(move |b| (0..c).flat_map(move |c| (0..d).map(move |d| (a, b, c, d)))))
 }

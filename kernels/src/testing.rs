@@ -1,0 +1,35 @@
+//! What the kernels' tests share.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use std::sync::OnceLock;
+
+/// A device that the kernels run on, where the machine has one.
+pub fn device() -> Option<Device> {
+    static DEVICE: OnceLock<Option<Device>> = OnceLock::new();
+    DEVICE.get_or_init(|| Device::wgpu_options().init().ok()).clone()
+}
+
+/// Numbers between -1 and 1 without a pattern.
+pub fn numbers(count: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        f32::from((state >> 16) as u16) / 32_768.0 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// Values on a device.
+pub fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
+}
+
+/// The largest difference, as a share of the largest expected value.
+pub fn error<const D: usize>(found: Tensor<D>, expected: &[f32]) -> f32 {
+    let found: Vec<f32> = found.into_data().try_to_vec().expect("f32");
+    assert_eq!(found.len(), expected.len());
+    let largest = expected.iter().fold(1e-3, |most: f32, value| most.max(value.abs()));
+    found.iter().zip(expected).fold(0.0, |most: f32, (found, expected)| most.max((found - expected).abs())) / largest
+}
