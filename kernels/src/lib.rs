@@ -10,10 +10,15 @@ mod testing;
 
 use burn::{
     backend::DispatchDevice,
-    tensor::{DType, Tensor},
+    tensor::{DType, Device, Tensor},
 };
 
-/// Whether a tensor lies on a device that the kernels run on, in a type that they know.
+/// Whether a tensor lies on a device that the kernels run on, in a type that they know. They have no gradients.
 pub fn handles<const D: usize>(tensor: &Tensor<D>) -> bool {
-    matches!(tensor.device().as_dispatch(), DispatchDevice::Cube(_)) && tensor.dtype() == DType::F32
+    runs_on(&tensor.device()) && tensor.dtype() == DType::F32
+}
+
+/// Whether the kernels run on a device.
+pub fn runs_on(device: &Device) -> bool {
+    matches!(device.as_dispatch(), DispatchDevice::Cube(_))
 }

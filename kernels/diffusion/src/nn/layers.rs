@@ -11,6 +11,10 @@ use burn::{
         ops::{ConvOptions, InterpolateMode, InterpolateOptions},
     },
 };
+use kernels::{
+    conv3x3::{Conv3x3 as Fused, conv3x3, packed_bias, packed_weight},
+    norm,
+};
 
 /// `Y = X Wᵀ + b` with `W` as checkpoints store it.
 #[derive(Module, Debug)]
@@ -94,9 +98,9 @@ impl Conv2dShape {
 /// Two-dimensional convolution.
 #[derive(Module, Debug)]
 pub struct Conv2d {
-    /// `[out, in, kernel, kernel]`.
+    /// `[out, in, kernel, kernel]`, or as [`packed_weight`] makes it.
     pub weight: Param<Tensor<4>>,
-    /// `[out]`.
+    /// `[out]`, or as [`packed_bias`] makes it.
     pub bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
     stride: usize,
@@ -104,20 +108,51 @@ pub struct Conv2d {
     padding: usize,
     #[module(skip)]
     product_dtype: Option<FloatDType>,
+    /// Channels of the output, where our own kernel computes it.
+    #[module(skip)]
+    packed: Option<usize>,
 }
 
 impl Conv2d {
     /// With a bias.
     pub fn new(builder: &Builder<'_>, input: usize, output: usize, shape: Conv2dShape) -> Self {
         let bias = builder.tensor("bias", [output], Init::FanIn(input * shape.kernel * shape.kernel));
-        Self { bias: Some(bias), ..Self::without_bias(builder, input, output, shape) }
+        Self { bias: Some(bias), ..Self::plain(builder, input, output, shape) }.packed(builder, output, shape)
     }
 
     /// Without a bias.
     pub fn without_bias(builder: &Builder<'_>, input: usize, output: usize, shape: Conv2dShape) -> Self {
+        Self::plain(builder, input, output, shape).packed(builder, output, shape)
+    }
+
+    fn plain(builder: &Builder<'_>, input: usize, output: usize, shape: Conv2dShape) -> Self {
         let Conv2dShape { kernel, stride, padding } = shape;
         let weight = builder.tensor("weight", [output, input, kernel, kernel], Init::FanIn(input * kernel * kernel));
-        Self { weight, bias: None, stride, padding, product_dtype: builder.product_dtype() }
+        Self { weight, bias: None, stride, padding, product_dtype: builder.product_dtype(), packed: None }
+    }
+
+    /// The same in our own kernel's layout, where that computes it; the checkpoint's layout is not kept beside it.
+    fn packed(self, builder: &Builder<'_>, output: usize, shape: Conv2dShape) -> Self {
+        let weight = self.weight.val();
+        // An empty tensor stands in for one that the checkpoint lacks.
+        let is_ours = shape.kernel == 3
+            && shape.padding == 1
+            && self.product_dtype.is_none()
+            && weight.dims()[0] == output
+            && kernels::handles(&weight);
+        if !is_ours {
+            return self;
+        }
+        let bias = self.bias.as_ref().map_or_else(|| Tensor::zeros([output], builder.device()), Param::val);
+        Self {
+            weight: Param::initialized(self.weight.id, packed_weight(weight)),
+            bias: Some(Param::initialized(
+                self.bias.as_ref().map_or(self.weight.id, |bias| bias.id),
+                packed_bias(bias),
+            )),
+            packed: Some(output),
+            ..self
+        }
     }
 
     /// # Shapes
@@ -125,6 +160,49 @@ impl Conv2d {
     /// - input: `[batch, in, height, width]`
     /// - output: `[batch, out, height', width']`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        match self.ours(&input, None, Fused::default()) {
+            Some(output) => output,
+            None => self.framework(input),
+        }
+    }
+
+    /// The convolution, then `max(x, 0)`.
+    pub fn forward_relu(&self, input: Tensor<4>) -> Tensor<4> {
+        let fused = Fused { activation: Some(kernels::conv3x3::Activation::Relu), ..Fused::default() };
+        self.ours(&input, None, fused).unwrap_or_else(|| activation::relu(self.framework(input)))
+    }
+
+    /// The convolution, plus `residual`.
+    pub fn forward_add(&self, input: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
+        match self.ours(&input, Some(&residual), Fused::default()) {
+            Some(output) => output,
+            None => self.framework(input) + residual,
+        }
+    }
+
+    /// The convolution, plus `residual`, then `max(x, 0)`.
+    pub fn forward_add_relu(&self, input: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
+        let fused = Fused { activation: Some(kernels::conv3x3::Activation::Relu), ..Fused::default() };
+        match self.ours(&input, Some(&residual), fused) {
+            Some(output) => output,
+            None => activation::relu(self.framework(input) + residual),
+        }
+    }
+
+    /// The convolution of the input with twice its height and width (see [`upsample_nearest`]).
+    pub fn forward_doubled(&self, input: Tensor<4>) -> Tensor<4> {
+        let fused = Fused { double: true, ..Fused::default() };
+        self.ours(&input, None, fused).unwrap_or_else(|| self.framework(upsample_nearest(input)))
+    }
+
+    /// By our own kernel, where the weight is packed for it.
+    fn ours(&self, input: &Tensor<4>, residual: Option<&Tensor<4>>, fused: Fused) -> Option<Tensor<4>> {
+        let (output, bias) = (self.packed?, self.bias.as_ref()?.val());
+        let options = Fused { halve: self.stride == 2, ..fused };
+        Some(conv3x3(input.clone(), self.weight.val(), bias, residual.cloned(), output, options))
+    }
+
+    fn framework(&self, input: Tensor<4>) -> Tensor<4> {
         let (weight, bias) = (self.weight.val(), self.bias.as_ref().map(Param::val));
         #[cfg(feature = "autodiff")]
         if self.product_dtype.is_none() && training::handles(&weight) {
@@ -175,6 +253,9 @@ impl GroupNorm {
         if training::handles(&self.weight.val()) {
             return self.train(input, false);
         }
+        if kernels::handles(&input) {
+            return self.ours(input, false);
+        }
         self.infer(input)
     }
 
@@ -188,7 +269,14 @@ impl GroupNorm {
         if training::handles(&self.weight.val()) {
             return self.train(input, true);
         }
+        if kernels::handles(&input) {
+            return self.ours(input, true);
+        }
         activation::silu(self.infer(input))
+    }
+
+    fn ours(&self, input: Tensor<4>, silu: bool) -> Tensor<4> {
+        norm::group_norm(input, self.weight.val(), self.bias.val(), self.groups, self.epsilon as f32, silu)
     }
 
     #[cfg(feature = "autodiff")]
@@ -239,6 +327,9 @@ impl LayerNorm {
         #[cfg(feature = "autodiff")]
         if training::handles(&self.weight.val()) {
             return training::layer_norm(input, self.weight.val(), self.bias.val(), self.epsilon);
+        }
+        if kernels::handles(&input) {
+            return norm::layer_norm(input, self.weight.val(), self.bias.val(), self.epsilon as f32);
         }
         let centred = input.clone() - input.mean_dim(2);
         let variance = centred.clone().square().mean_dim(2);

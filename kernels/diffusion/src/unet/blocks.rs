@@ -4,7 +4,7 @@ use super::{
     ResnetBlock2D, ResnetShape, UNetConfig,
     transformer::{Transformer2DModel, TransformerShape},
 };
-use crate::nn::{Builder, Conv2d, Conv2dShape, upsample_nearest};
+use crate::nn::{Builder, Conv2d, Conv2dShape};
 use burn::{module::Module, tensor::Tensor};
 
 /// What the blocks of one UNet share.
@@ -183,7 +183,7 @@ impl UpBlock {
             }
         }
         match &self.upsampler {
-            Some(conv) => conv.forward(upsample_nearest(hidden)),
+            Some(conv) => conv.forward_doubled(hidden),
             None => hidden,
         }
     }

@@ -58,10 +58,10 @@ impl ResnetBlock2D {
             (Some(proj), Some(time)) => hidden + proj.forward_rows(time.clone()).unsqueeze_dims::<4>(&[2, 3]),
             _ => hidden,
         };
-        let hidden = self.conv2.forward(self.norm2.forward_silu(hidden));
-        match &self.conv_shortcut {
-            Some(conv) => hidden + conv.forward(input),
-            None => hidden + input,
-        }
+        let input = match &self.conv_shortcut {
+            Some(conv) => conv.forward(input),
+            None => input,
+        };
+        self.conv2.forward_add(self.norm2.forward_silu(hidden), input)
     }
 }

@@ -3,7 +3,7 @@
 use super::VaeConfig;
 use crate::{
     config::ConfigError,
-    nn::{Builder, Conv2d, Conv2dShape, GroupNorm, Linear, attend, upsample_nearest},
+    nn::{Builder, Conv2d, Conv2dShape, GroupNorm, Linear, attend},
     unet::{ResnetBlock2D, ResnetShape},
 };
 use burn::{module::Module, tensor::Tensor};
@@ -146,7 +146,7 @@ impl UpBlock {
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let hidden = self.resnets.iter().fold(input, |hidden, resnet| resnet.forward(hidden, None));
         match &self.upsampler {
-            Some(conv) => conv.forward(upsample_nearest(hidden)),
+            Some(conv) => conv.forward_doubled(hidden),
             None => hidden,
         }
     }

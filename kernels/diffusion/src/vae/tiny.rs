@@ -2,14 +2,11 @@
 
 use crate::{
     config::{ConfigError, check_range},
-    nn::{Builder, Conv2d, Conv2dShape, upsample_nearest},
+    nn::{Builder, Conv2d, Conv2dShape},
 };
 use burn::{
     module::Module,
-    tensor::{
-        Tensor,
-        activation::{relu, tanh},
-    },
+    tensor::{Tensor, activation::tanh},
 };
 use serde::Deserialize;
 
@@ -62,21 +59,18 @@ impl TinyVaeConfig {
 
 #[derive(Module, Debug)]
 struct Block {
-    convs: Vec<Conv2d>,
+    convs: [Conv2d; 3],
 }
 
 impl Block {
     fn new(builder: &Builder<'_>, channels: usize) -> Self {
         let conv = |index: usize| Conv2d::new(&builder.pp("conv").pp(index), channels, channels, Conv2dShape::SAME3);
-        Self { convs: [0, 2, 4].map(conv).into() }
+        Self { convs: [0, 2, 4].map(conv) }
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let hidden =
-            self.convs.iter().enumerate().fold(input.clone(), |hidden, (index, conv)| {
-                conv.forward(if index == 0 { hidden } else { relu(hidden) })
-            });
-        relu(hidden + input)
+        let [first, second, last] = &self.convs;
+        last.forward_add_relu(second.forward_relu(first.forward_relu(input.clone())), input)
     }
 }
 
@@ -126,18 +120,15 @@ impl AutoencoderTiny {
         let mut hidden = tanh(latents / 3.0) * 3.0;
         for (index, stage) in self.decoder.iter().enumerate() {
             if let Some(conv) = &stage.before {
-                hidden = conv.forward(hidden);
-                if index == 0 {
-                    hidden = relu(hidden);
-                }
+                hidden = conv.forward_relu(hidden);
             }
             hidden = stage.blocks.iter().fold(hidden, |hidden, block| block.forward(hidden));
-            if index + 1 < self.decoder.len() {
-                hidden = upsample_nearest(hidden);
-            }
-            if let Some(conv) = &stage.after {
-                hidden = conv.forward(hidden);
-            }
+            let is_last = index + 1 == self.decoder.len();
+            hidden = match &stage.after {
+                Some(conv) if is_last => conv.forward(hidden),
+                Some(conv) => conv.forward_doubled(hidden),
+                None => hidden,
+            };
         }
         hidden * 2.0 - 1.0
     }
