@@ -3,6 +3,7 @@
 //! Each stands in a folder of its own: `mod.rs` is what callers see, `kernel.rs` runs on the device, `reference.rs` is the same in
 //! plain loops, which the tests compare it with. On a device without CubeCL nothing here is called: [`handles`] says when.
 
+pub mod attention;
 pub mod conv3x3;
 pub mod norm;
 #[cfg(test)]

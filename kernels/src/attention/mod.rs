@@ -1,0 +1,94 @@
+//! Scaled dot-product attention with the softmax computed as it goes: no matrix of scores is ever in memory.
+//!
+//! After Milakov and Gimelshein (2018) and Dao et al. (2022). Heads are read where they lie side by side, without being moved.
+//!
+//! A thread holds the outputs of its queries and goes through the keys, eight at a time; all threads of a workgroup read the same
+//! keys and values, of one head. There is no workgroup memory and no barrier. Loops over a head's values stay loops: unrolled, the
+//! shader took minutes to compile.
+
+mod kernel;
+pub mod reference;
+#[cfg(test)]
+mod tests;
+
+use burn::{
+    backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor},
+    tensor::Tensor,
+};
+use burn_cubecl::{CubeBackend, kernel::into_contiguous, tensor::CubeTensor};
+
+/// Values of a head, at most: they are held in registers.
+const WIDEST: usize = 160;
+
+/// What a thread computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tile;
+
+impl Tile {
+    /// Keys at a time.
+    const KEYS: usize = 8;
+    /// Threads of a workgroup.
+    const THREADS: u32 = 64;
+
+    /// Queries of a thread: wide heads leave room for one.
+    const fn queries(depth: usize) -> usize {
+        if depth <= 80 { 2 } else { 1 }
+    }
+}
+
+/// Attention that only a CubeCL device has.
+#[backend_extension(Cube)]
+pub trait AttentionOps: Backend {
+    /// See [`attend`], without a mask.
+    fn attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        heads: usize,
+    ) -> FloatTensor<Self>;
+    /// See [`attend`].
+    fn attention_masked(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        mask: FloatTensor<Self>,
+        heads: usize,
+    ) -> FloatTensor<Self>;
+}
+
+/// Whether [`attend`] knows heads of this many values.
+pub const fn knows(depth: usize) -> bool {
+    depth > 0 && depth <= WIDEST && depth.is_multiple_of(4)
+}
+
+/// `softmax(Q Kᵀ / sqrt(d) + mask) V`, on a device that [`handles`](super::handles) names, for heads that it [`knows`].
+///
+/// # Shapes
+///
+/// - query: `[batch, queries, heads * d]`
+/// - key, value: `[batch, keys, heads * d]`
+/// - mask: `[queries, keys]`, added to the scores; every query may see at least one key
+/// - output: `[batch, queries, heads * d]`
+pub fn attend(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usize, mask: Option<Tensor<2>>) -> Tensor<3> {
+    let (query, key, value) = (query.into_dispatch(), key.into_dispatch(), value.into_dispatch());
+    Tensor::from_dispatch(match mask {
+        Some(mask) => Dispatch::attention_masked(query, key, value, mask.into_dispatch(), heads),
+        None => Dispatch::attention(query, key, value, heads),
+    })
+}
+
+impl AttentionOps for CubeBackend {
+    fn attention(query: CubeTensor, key: CubeTensor, value: CubeTensor, heads: usize) -> CubeTensor {
+        kernel::launch([query, key, value].map(into_contiguous), None, heads)
+    }
+
+    fn attention_masked(
+        query: CubeTensor,
+        key: CubeTensor,
+        value: CubeTensor,
+        mask: CubeTensor,
+        heads: usize,
+    ) -> CubeTensor {
+        kernel::launch([query, key, value].map(into_contiguous), Some(into_contiguous(mask)), heads)
+    }
+}
