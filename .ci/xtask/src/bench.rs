@@ -13,11 +13,12 @@ use crate::onnx::Onnx;
 use crate::place::Place;
 use crate::process::{exit_code, quiet, shown};
 use crate::step::Steps;
-use crate::test::build_native;
+use crate::test::{build_native, excluded, software_vulkan};
 
 /// Each bench prints a table, or one JSON object a line with `--json`.
-const BENCHES: [(&str, &str); 3] = [
+const BENCHES: [(&str, &str); 4] = [
     ("weights", "how long files take to be refused that were made to break their reader"),
+    ("kernels", "our GPU kernels beside burn's, natively by Vulkan"),
     ("browser", "the demo model in Chromium, natively, and in onnxruntime-web"),
     ("edge", "the Worker's hot paths beside a JavaScript worker on the same workerd and native axum"),
 ];
@@ -44,6 +45,7 @@ impl Bench {
         for (name, _) in chosen {
             let status = match *name {
                 "weights" => self.weights(place).await?,
+                "kernels" => self.kernels(place).await?,
                 "edge" => self.edge(place).await?,
                 _ => self.browser(place).await?,
             };
@@ -59,6 +61,18 @@ impl Bench {
         bench
             .args(["bench", "--quiet", "-p", "weights", "--bench", "hostile", "--"])
             .args(self.json.then_some("--json"));
+        shown(&mut bench).await
+    }
+
+    async fn kernels(&self, place: &Place) -> Result<ExitStatus> {
+        let mut bench = place.cargo();
+        // As the tests are built: another selection of crates would build burn anew, and the host's code is not what is timed.
+        bench
+            .args(["test", "--quiet", "--workspace"])
+            .args(excluded())
+            .args(["--bench", "kernels", "--"])
+            .args(self.json.then_some("--json"))
+            .envs(software_vulkan());
         shown(&mut bench).await
     }
 

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::env;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -84,7 +86,8 @@ pub async fn build_darkroom(place: &Place, steps: Steps) -> Result<()> {
         .await
 }
 
-fn excluded() -> impl Iterator<Item = &'static str> {
+/// What keeps crates that only a browser or workerd runs out of a native build.
+pub fn excluded() -> impl Iterator<Item = &'static str> {
     WASM_ONLY.into_iter().flat_map(|name| ["--exclude", name])
 }
 
@@ -98,13 +101,21 @@ fn counted(outcome: Result<Tally>) -> Tally {
 async fn run_native(place: &Place, filter: Option<&str>) -> Result<Tally> {
     build_native(place, Steps::Plain).await?;
     let mut test = place.cargo();
-    test.args(["test", "--workspace", "--no-fail-fast"]).args(excluded()).args(filter);
+    test.args(["test", "--workspace", "--no-fail-fast"]).args(excluded()).args(filter).envs(software_vulkan());
     let mut tally = cargo_tests(&mut test).await?;
     // The documents of the API are made by a feature that nothing else needs.
     let mut documents = place.cargo();
     documents.args(["test", "--quiet", "-p", "api", "--features", "openapi", "--lib"]).arg(filter.unwrap_or("openapi"));
     tally += cargo_tests(&mut documents).await?;
     Ok(tally)
+}
+
+/// The Vulkan driver that Chromium brings, for a machine that has no other: slow, and right.
+pub fn software_vulkan() -> Option<(&'static str, &'static str)> {
+    const DRIVER: &str = "/usr/lib/chromium/vk_swiftshader_icd.json";
+    const NAME: &str = "VK_DRIVER_FILES";
+    let has_own = env::var_os(NAME).is_some() || Path::new("/dev/dri").exists() || Path::new("/dev/nvidia0").exists();
+    (!has_own && Path::new(DRIVER).is_file()).then_some((NAME, DRIVER))
 }
 
 async fn cargo_tests(test: &mut Command) -> Result<Tally> {

@@ -1,6 +1,7 @@
 //! Scaled dot-product attention over heads.
 
 use burn::tensor::{Tensor, activation::softmax};
+use kernels::attention;
 
 /// Score matrices above this many values are computed in slices of the queries, so that memory stays bounded.
 const SCORES_AT_ONCE: usize = 16 << 20;
@@ -21,6 +22,9 @@ pub fn attend(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usize, 
     let [batch, queries, width] = query.dims();
     let [_, keys, _] = key.dims();
     let depth = width / heads;
+    if kernels::handles(&query) && attention::knows(depth) {
+        return attention::attend(query, key, value, heads, mask.cloned());
+    }
     let split = |input: Tensor<3>, tokens: usize| input.reshape([batch, tokens, heads, depth]).swap_dims(1, 2);
 
     let query = split(query, queries) * (1.0 / (depth as f64).sqrt());
