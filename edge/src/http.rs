@@ -205,7 +205,8 @@ impl Call {
             return Ok(Uint8Array::new(&whole).to_vec());
         }
         let mut bytes = Vec::new();
-        let mut stream = Request::from(self.request.clone().map_err(|_| broken_off())?).stream()?;
+        // The handle is cloned: the method of that name would split the body in two and keep what the other half does not read.
+        let mut stream = Request::from(Clone::clone(&self.request)).stream()?;
         while let Some(chunk) = stream.next().await {
             bytes.extend(chunk.map_err(|_| broken_off())?);
             if bytes.len() > most {
@@ -243,11 +244,8 @@ impl Call {
     /// # Errors
     /// What it says, or that it cannot be reached.
     pub async fn ask<T: DeserializeOwned>(&self, who: &Presented, op: Op) -> Result<T> {
-        let credential = self.credential(who);
+        let credential = self.welcome(who).await?;
         let key = credential.hash.clone();
-        if credential.counts && !fence::lets_in(self, &key).await {
-            return Err(fence::closed());
-        }
         let (outcome, limit) = call::account_with_limit(&self.env, &who.account, By::Key(credential), op).await?;
         if limit.is_some() {
             self.limit.set(limit);
@@ -257,8 +255,19 @@ impl Call {
         Ok(outcome?)
     }
 
-    /// What is told to the account about a key.
-    pub fn credential(&self, who: &Presented) -> Credential {
+    /// What is told to the account about a key, where the outer fence lets it through.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn welcome(&self, who: &Presented) -> Result<Credential> {
+        let credential = self.credential(who);
+        if credential.counts && !fence::lets_in(self, &credential.hash).await {
+            return Err(fence::closed());
+        }
+        Ok(credential)
+    }
+
+    fn credential(&self, who: &Presented) -> Credential {
         let origin = (who.key.kind() == KeyKind::Publishable).then(|| self.header("origin")).flatten();
         Credential { hash: who.key.hash().to_string(), origin, scope: who.scope, counts: !self.is_counted.get() }
     }

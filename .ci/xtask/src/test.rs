@@ -1,9 +1,9 @@
 //! `cargo xtask test`: everything, natively, over HTTP and in a browser, and one closing line.
 
-use std::fs;
-use std::path::PathBuf;
 use std::env;
+use std::fs;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};

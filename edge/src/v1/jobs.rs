@@ -68,7 +68,7 @@ pub async fn events(call: &Call, who: &Presented, id: &str) -> Result<Response> 
 
 /// The stream itself comes from the account's object, chunk by chunk.
 pub async fn stream(call: &Call, who: &Presented, id: &str, last: Option<u64>) -> Result<Response> {
-    let by = By::Key(call.credential(who));
+    let by = By::Key(call.welcome(who).await?);
     let op = Op::Events { job: reference(id)?, last };
     let envelope = Envelope { account: who.account.clone(), by, op };
     let stub = call.env.durable_object("ACCOUNT")?.get_by_name(&who.account)?;
