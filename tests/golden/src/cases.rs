@@ -12,7 +12,7 @@ use diffusion::{
     pipeline::{CancelToken, Component, InitImage, LoadOptions, PipelineRequest, Silent, StableDiffusion},
     scheduler::{Schedule, SchedulerConfig},
     text::{ClipTextConfig, ClipTextModel, Tokenizer},
-    unet::{UNet2DConditionModel, UNetConfig},
+    unet::{Context, UNet2DConditionModel, UNetConfig},
     vae::{AutoencoderKl, AutoencoderTiny, TinyVaeConfig, VaeConfig},
 };
 use serde::de::DeserializeOwned;
@@ -90,7 +90,7 @@ impl Bench<'_> {
         let sample = tensor(&self.recorded, "sample", self.device)?;
         let context = tensor(&self.recorded, "encoder_hidden_states", self.device)?;
         let timesteps: Vec<f64> = numbers(&self.recorded, "timestep")?.into_iter().map(f64::from).collect();
-        let output = unet.forward(sample, &timesteps, &context);
+        let output = unet.forward(sample, &timesteps, &Context::new(context));
         Ok(vec![compare(output, &self.recorded, "out", self.tolerance).await?])
     }
 

@@ -11,7 +11,7 @@ use crate::{
     picture::Picture,
     scheduler::{Schedule, SchedulerConfig, SchedulerError},
     text::{ClipTextConfig, ClipTextModel, Tokenizer, TokenizerError},
-    unet::{UNet2DConditionModel, UNetConfig},
+    unet::{Context, UNet2DConditionModel, UNetConfig},
     vae::{AutoencoderKl, AutoencoderTiny, TinyVaeConfig, VaeConfig},
 };
 use burn::tensor::{Device, ExecutionError, Tensor};
@@ -227,7 +227,7 @@ impl StableDiffusion {
 
         let mut run = Run { observer, cancel, phase: Phase::Text, of: 1, started: Instant::now() };
         run.begin(Phase::Text, 1).await?;
-        let context = self.encode_prompts(&request);
+        let context = Context::new(self.encode_prompts(&request));
         run.step(1).await?;
 
         let Start { mut latents, first, unmasked } = self.start(&mut request, &schedule);
@@ -352,7 +352,7 @@ impl StableDiffusion {
     fn predict(
         &self,
         latents: &Tensor<4>,
-        context: &Tensor<3>,
+        context: &Context,
         schedule: &Schedule,
         index: usize,
         request: &PipelineRequest,

@@ -1,7 +1,7 @@
 //! Down, mid and up blocks, with or without attention.
 
 use super::{
-    ResnetBlock2D, ResnetShape, UNetConfig,
+    Context, ResnetBlock2D, ResnetShape, UNetConfig,
     transformer::{Transformer2DModel, TransformerShape},
 };
 use crate::nn::{Builder, Conv2d, Conv2dShape};
@@ -73,7 +73,7 @@ impl DownBlock {
         &self,
         input: Tensor<4>,
         time: &Tensor<2>,
-        context: &Tensor<3>,
+        context: &Context,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         let mut hidden = input;
@@ -116,7 +116,7 @@ impl MidBlock {
         }
     }
 
-    pub fn forward(&self, input: Tensor<4>, time: &Tensor<2>, context: &Tensor<3>) -> Tensor<4> {
+    pub fn forward(&self, input: Tensor<4>, time: &Tensor<2>, context: &Context) -> Tensor<4> {
         let mut hidden = input;
         for (index, resnet) in self.resnets.iter().enumerate() {
             if let Some(attention) = index.checked_sub(1).and_then(|before| self.attentions.get(before)) {
@@ -169,7 +169,7 @@ impl UpBlock {
         &self,
         input: Tensor<4>,
         time: &Tensor<2>,
-        context: &Tensor<3>,
+        context: &Context,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         let mut hidden = input;

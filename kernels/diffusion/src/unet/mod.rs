@@ -2,11 +2,13 @@
 
 mod blocks;
 mod config;
+mod context;
 mod model;
 mod time_embedding;
 mod transformer;
 
 pub use config::{PerBlock, UNetConfig};
+pub use context::Context;
 pub use model::UNet2DConditionModel;
 
 use crate::nn::{Builder, Conv2d, Conv2dShape, GroupNorm, Linear};

@@ -1,7 +1,7 @@
 //! The whole UNet.
 
 use super::{
-    UNetConfig,
+    Context, UNetConfig,
     blocks::{BlockContext, DownBlock, MidBlock, UpBlock},
     time_embedding::{TimestepEmbedding, sinusoids},
 };
@@ -62,9 +62,9 @@ impl UNet2DConditionModel {
     ///
     /// - sample: `[batch, in_channels, height, width]`, each side divisible by 2 for every block but the last
     /// - timesteps: `[batch]`
-    /// - context: `[batch, tokens, cross_attention_dim]`
+    /// - context: of `batch` prompts, and of no other model's run
     /// - output: `[batch, out_channels, height, width]`
-    pub fn forward(&self, sample: Tensor<4>, timesteps: &[f64], context: &Tensor<3>) -> Tensor<4> {
+    pub fn forward(&self, sample: Tensor<4>, timesteps: &[f64], context: &Context) -> Tensor<4> {
         let time = sinusoids(timesteps, self.time_width, self.flip_sin_to_cos, self.freq_shift, &sample.device());
         // Every residual block starts with this activation of the time, so it is taken once.
         let time = silu(self.time_embedding.forward(time));

@@ -1,5 +1,6 @@
 //! diffusers' `Transformer2DModel`: attention among pixels, then to the words.
 
+use super::Context;
 #[cfg(feature = "autodiff")]
 use crate::nn::training;
 use crate::nn::{Builder, Conv2d, Conv2dShape, GroupNorm, LayerNorm, Linear, attend};
@@ -29,11 +30,24 @@ impl Attention {
         }
     }
 
-    fn forward(&self, input: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
-        let query = self.to_q.forward(input);
-        let key = self.to_k.forward(context.clone());
-        let value = self.to_v.forward(context);
-        self.to_out.forward(attend(query, key, value, self.heads, None))
+    /// Of the input to itself.
+    fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+        let (key, value) = self.keys_and_values(&input);
+        self.attended(input, key, value)
+    }
+
+    /// Of the input to the prompt.
+    fn forward_cross(&self, input: Tensor<3>, context: &Context) -> Tensor<3> {
+        let (key, value) = context.keys_and_values(self.to_k.weight.id, |states| self.keys_and_values(states));
+        self.attended(input, key, value)
+    }
+
+    fn keys_and_values(&self, input: &Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+        (self.to_k.forward(input.clone()), self.to_v.forward(input.clone()))
+    }
+
+    fn attended(&self, input: Tensor<3>, key: Tensor<3>, value: Tensor<3>) -> Tensor<3> {
+        self.to_out.forward(attend(self.to_q.forward(input), key, value, self.heads, None))
     }
 }
 
@@ -88,10 +102,10 @@ impl BasicTransformerBlock {
         }
     }
 
-    fn forward(&self, input: Tensor<3>, context: &Tensor<3>) -> Tensor<3> {
+    fn forward(&self, input: Tensor<3>, context: &Context) -> Tensor<3> {
         let normed = self.norm1.forward(input.clone());
-        let hidden = self.attn1.forward(normed.clone(), normed) + input;
-        let hidden = self.attn2.forward(self.norm2.forward(hidden.clone()), context.clone()) + hidden;
+        let hidden = self.attn1.forward(normed) + input;
+        let hidden = self.attn2.forward_cross(self.norm2.forward(hidden.clone()), context) + hidden;
         self.ff.forward(self.norm3.forward(hidden.clone())) + hidden
     }
 }
@@ -148,8 +162,7 @@ impl Transformer2DModel {
     /// # Shapes
     ///
     /// - input, output: `[batch, channels, height, width]`
-    /// - context: `[batch, tokens, context_width]`
-    pub fn forward(&self, input: Tensor<4>, context: &Tensor<3>) -> Tensor<4> {
+    pub fn forward(&self, input: Tensor<4>, context: &Context) -> Tensor<4> {
         let [batch, channels, height, width] = input.dims();
         let to_tokens = |pixels: Tensor<4>| pixels.reshape([batch, channels, height * width]).swap_dims(1, 2);
         let to_pixels = |tokens: Tensor<3>| tokens.swap_dims(1, 2).reshape([batch, channels, height, width]);

@@ -22,7 +22,7 @@ use diffusion::{
     nn::BuilderRoot,
     scheduler::NoiseTable,
     text::{ClipTextConfig, ClipTextModel, Tokenizer},
-    unet::{UNet2DConditionModel, UNetConfig},
+    unet::{Context, UNet2DConditionModel, UNetConfig},
 };
 use std::ops::Range;
 
@@ -156,7 +156,7 @@ impl Recipe for DenoiserRecipe<'_> {
         let Batch { noisy, velocity, timesteps, ids } =
             self.source.batch(step, places, self.options.batch, timesteps, device);
         let context = model.text_encoder.forward(&ids, 1, device).hidden;
-        let output = model.unet.forward(noisy, &timesteps, &context);
+        let output = model.unet.forward(noisy, &timesteps, &Context::new(context));
         let loss = (output - velocity).square().mean();
         (loss.clone(), loss)
     }

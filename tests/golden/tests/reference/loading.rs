@@ -7,7 +7,7 @@ use diffusion::{
     nn::{BuilderRoot, LoadError, Problem},
     noise::Noise,
     pipeline::{CancelToken, LoadOptions, ModelFiles, PipelineRequest, Silent, StableDiffusion},
-    unet::{UNet2DConditionModel, UNetConfig},
+    unet::{Context, UNet2DConditionModel, UNetConfig},
 };
 use golden::{Data, Tensors, read_all, to_gguf, to_safetensors};
 use spec::{ClipSkip, Guidance, GuidanceRescale, ImageSize, NoiseKind, Seed, Steps};
@@ -27,7 +27,7 @@ fn forward(unet: &UNet2DConditionModel, device: &Device) -> Result<Vec<f32>> {
     let ramp = |count: usize| (0..count).map(|i| (i as f32 * 0.37).sin()).collect::<Vec<_>>();
     let sample = Tensor::from_data(TensorData::new(ramp(4 * 8 * 8), [1, 4, 8, 8]), device);
     let context = Tensor::from_data(TensorData::new(ramp(77 * 32), [1, 77, 32]), device);
-    pollster::block_on(golden::values(unet.forward(sample, &[500.0], &context)))
+    pollster::block_on(golden::values(unet.forward(sample, &[500.0], &Context::new(context))))
 }
 
 fn stored_as(tensors: &Tensors, dtype: Dtype) -> Result<Tensors> {
