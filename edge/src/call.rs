@@ -4,10 +4,11 @@ use crate::{
     account::op::{By, Denied, Envelope, LimitState, Op, Reply},
     error::{Failure, Result},
 };
+use futures_util::future::{Either, select};
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 use wasm_bindgen::prelude::wasm_bindgen;
-use worker::{Env, Method, Request, RequestInit, Response, Stub, wasm_bindgen::JsValue};
+use worker::{Delay, Env, Method, Request, RequestInit, Response, Stub, wasm_bindgen::JsValue};
 
 #[wasm_bindgen(module = "/src/ask.js")]
 extern "C" {
@@ -64,12 +65,17 @@ pub async fn for_edge<T: DeserializeOwned>(env: &Env, name: &str, op: Op) -> Res
 /// Asks an object whose answer is a stream.
 ///
 /// # Errors
-/// It cannot be reached.
+/// It cannot be reached, or does not begin to answer in time: in an object, what panicked never does.
 pub async fn send<T: Serialize>(stub: &Stub, path: &str, body: &T) -> Result<Response> {
     let mut init = RequestInit::new();
     init.with_method(Method::Post).with_body(Some(serde_json::to_string(body)?.into()));
     let request = Request::new_with_init(&format!("https://object{path}"), &init)?;
-    stub.fetch_with_request(request).await.map_err(|error| unreachable(&error.to_string()))
+    let answer = Box::pin(stub.fetch_with_request(request));
+    match select(answer, Box::pin(Delay::from(PATIENCE))).await {
+        Either::Left((Ok(response), _)) => Ok(response),
+        Either::Left((Err(error), _)) => Err(unreachable(&error.to_string())),
+        Either::Right(_) => Err(unreachable("it does not answer")),
+    }
 }
 
 fn unreachable(why: &str) -> Failure {

@@ -314,11 +314,13 @@ impl Call {
             return Ok(said.map_err(worker::Error::from)?);
         }
         // What comes from an object or from a binding has a header that cannot be changed.
-        let is_ours = set_all(response.headers(), &fields).is_ok();
-        let response = if is_ours { response } else { copied(response)? };
-        if !is_ours {
-            set_all(response.headers(), &fields)?;
-        }
+        let response = if set_all(response.headers(), &fields).is_ok() {
+            response
+        } else {
+            let copy = copied(response)?;
+            set_all(copy.headers(), &fields)?;
+            copy
+        };
         cors(self, response.headers())?;
         Ok(response.into())
     }
