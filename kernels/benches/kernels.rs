@@ -10,8 +10,10 @@ use burn::tensor::{
 };
 use kernels::{
     attention,
-    conv3x3::{Conv3x3, conv3x3, packed_bias, packed_weight},
+    conv3x3::{Conv3x3, conv3x3, padded_bias},
+    matmul::{Matmul, matmul},
     norm,
+    packed::{Format, PackedWeight, RowOrder},
 };
 use std::{error::Error, hint::black_box, time::Instant};
 
@@ -25,6 +27,11 @@ const CONVOLUTIONS: [(usize, usize, usize, usize); 6] =
 /// Batch, queries, keys, heads, values of a head.
 const ATTENTIONS: [(usize, usize, usize, usize, usize); 5] =
     [(2, 64, 64, 4, 24), (2, 256, 256, 8, 40), (1, 1024, 1024, 8, 40), (2, 256, 77, 8, 80), (2, 64, 64, 8, 160)];
+/// Rows, inputs, outputs: parts of SD's.
+const PRODUCTS: [(usize, usize, usize); 4] = [(256, 320, 320), (64, 1280, 1280), (77, 1024, 4096), (2, 1280, 1280)];
+/// Formats by the names of GGUF.
+const FORMATS: [(&str, Format); 4] =
+    [("f32", Format::F32), ("f16", Format::F16), ("q8_0", Format::Q8), ("q4_0", Format::Q4)];
 /// Batch, channels, side, groups.
 const NORMS: [(usize, usize, usize, usize); 3] = [(2, 96, 8, 32), (2, 320, 32, 32), (1, 128, 64, 32)];
 
@@ -34,7 +41,10 @@ fn main() -> Outcome<()> {
         device: Device::wgpu_options().init()?,
     };
     for shape in CONVOLUTIONS {
-        bench.convolution(shape)?;
+        bench.convolutions(shape)?;
+    }
+    for shape in PRODUCTS {
+        bench.products(shape)?;
     }
     for shape in ATTENTIONS {
         bench.attention(shape)?;
@@ -55,17 +65,48 @@ impl Bench {
         Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &self.device)
     }
 
-    fn convolution(&self, (batch, input, output, side): (usize, usize, usize, usize)) -> Outcome<()> {
+    fn packed(&self, format: Format, shape: [usize; 2]) -> PackedWeight {
+        let [rows, columns] = shape;
+        let row_bytes = match format {
+            Format::F32 => columns * 4,
+            Format::F16 => columns * 2,
+            Format::Q8 => columns / 32 * 34,
+            Format::Q4 => columns / 32 * 18,
+        };
+        // Small numbers in every format.
+        let bytes: Vec<u8> = (0..rows * row_bytes).map(|at| if at % 2 == 1 { 0x20 } else { (at * 7) as u8 }).collect();
+        PackedWeight::new(&bytes, format, shape, RowOrder::Straight, &self.device)
+    }
+
+    fn convolutions(&self, (batch, input, output, side): (usize, usize, usize, usize)) -> Outcome<()> {
         let x = self.random([batch, input, side, side]);
         let (weight, bias) = (self.random([output, input, 3, 3]), self.random([output]));
-        let (packed, packed_b) = (packed_weight(weight.clone()), packed_bias(bias.clone()));
+        let padded = padded_bias(bias.clone().unsqueeze());
         let options = || ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
-        let times = measure(
-            || conv3x3(x.clone(), packed.clone(), packed_b.clone(), None, output, Conv3x3::default()),
-            || conv2d(x.clone(), weight.clone(), Some(bias.clone()), options()),
-        )?;
-        let name = format!("{batch} x {input} -> {output}, {side} x {side}");
-        self.print("conv3x3", &name, times, 2 * 9 * batch * input * output * side * side);
+        for (name, format) in FORMATS {
+            let packed = self.packed(format, [output, input * 9]);
+            let times = measure(
+                || conv3x3(x.clone(), &packed, padded.clone(), None, Conv3x3::default()),
+                || conv2d(x.clone(), weight.clone(), Some(bias.clone()), options()),
+            )?;
+            let name = format!("{name}, {batch} x {input} -> {output}, {side} x {side}");
+            self.print("conv3x3", &name, times, 2 * 9 * batch * input * output * side * side);
+        }
+        Ok(())
+    }
+
+    fn products(&self, (rows, input, output): (usize, usize, usize)) -> Outcome<()> {
+        let x = self.random([1, rows, input]);
+        let (weight, bias) = (self.random([1, output, input]), self.random([output]));
+        for (name, format) in FORMATS {
+            let packed = self.packed(format, [output, input]);
+            let times = measure(
+                || matmul(x.clone(), &packed, bias.clone(), None, Matmul::ROWS),
+                || x.clone().matmul(weight.clone().swap_dims(1, 2)) + bias.clone().unsqueeze(),
+            )?;
+            let name = format!("{name}, {rows} x {input} -> {output}");
+            self.print("matmul", &name, times, 2 * rows * input * output);
+        }
         Ok(())
     }
 

@@ -5,7 +5,10 @@
 
 pub mod attention;
 pub mod conv3x3;
+pub mod embedding;
+pub mod matmul;
 pub mod norm;
+pub mod packed;
 #[cfg(test)]
 mod testing;
 

@@ -1,6 +1,8 @@
 //! What the kernels' tests share.
 
+use crate::packed::Format;
 use burn::tensor::{Device, Tensor, TensorData};
+use half::f16;
 use std::sync::OnceLock;
 
 /// A device that the kernels run on, where the machine has one.
@@ -32,4 +34,23 @@ pub fn error<const D: usize>(found: Tensor<D>, expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len());
     let largest = expected.iter().fold(1e-3, |most: f32, value| most.max(value.abs()));
     found.iter().zip(expected).fold(0.0, |most: f32, (found, expected)| most.max((found - expected).abs())) / largest
+}
+
+/// A matrix as a file has it; scales go from ordinary ones to those below half precision's normal range.
+pub fn matrix(format: Format, rows: usize, columns: usize) -> Vec<u8> {
+    let values = numbers(rows * columns, 2);
+    let quants = |bytes: usize| {
+        let scales = values.iter().step_by(32).enumerate();
+        scales.flat_map(move |(block, value)| {
+            let scale = f16::from_f32(if block % 3 == 2 { value * 4e-5 } else { value * 0.02 });
+            let quants = numbers(bytes, block as u32 + 7).into_iter().map(|value| (value * 127.9) as i8 as u8);
+            scale.to_le_bytes().into_iter().chain(quants)
+        })
+    };
+    match format {
+        Format::F32 => bytemuck::cast_slice(&values).to_vec(),
+        Format::F16 => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
+        Format::Q8 => quants(32).collect(),
+        Format::Q4 => quants(16).collect(),
+    }
 }

@@ -1,6 +1,7 @@
 //! The kernel, and how it is started.
 
-use super::{Activation, Conv3x3, Tile};
+use super::{Activation, Conv3x3, Operand, Tile};
+use crate::packed::{Format, Stage, TILE, fetch, stage};
 use burn::{backend::TensorMetadata as _, tensor::Shape};
 use burn_cubecl::{ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
 use cubecl::prelude::*;
@@ -14,33 +15,83 @@ struct Sizes {
     out_channels: usize,
     out_height: usize,
     out_width: usize,
+    /// Vectors between the biases of two pictures; zero when they share one.
+    bias_stride: usize,
+}
+
+/// What is compiled in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Plan {
+    options: Conv3x3,
+    format: Format,
+    /// Tiles of channels side by side in a workgroup: more of them where there are few pixels.
+    tiles: usize,
+}
+
+impl Plan {
+    fn new(options: Conv3x3, format: Format, pixel_tiles: usize, channels: usize) -> Self {
+        let wanted = Tile::THREADS / pixel_tiles.next_power_of_two().max(1);
+        let tiles = wanted.clamp(1, Tile::MOST_SIDE_BY_SIDE).min(channels.div_ceil(TILE).next_power_of_two());
+        Self { options, format, tiles }
+    }
+
+    /// Threads that have pixels of their own.
+    const fn across(self) -> usize {
+        Tile::THREADS / self.tiles
+    }
+
+    /// Single precision needs no turning into f32, and is read where it lies.
+    const fn is_staged(self) -> bool {
+        !matches!(self.format, Format::F32)
+    }
+
+    /// Input channels whose weights are turned into f32 at once.
+    const fn channels(self) -> usize {
+        Tile::CHANNELS_AT_ONCE / self.tiles
+    }
+
+    const fn stage(self) -> Stage {
+        Stage { format: self.format, tiles: self.tiles, columns: self.channels() * 9, threads: Tile::THREADS }
+    }
+
+    /// Vectors of the workgroup's memory.
+    const fn staged(self) -> usize {
+        if self.is_staged() { self.stage().vectors() } else { 1 }
+    }
 }
 
 /// Starts the kernel on contiguous tensors.
 pub fn launch(
-    [input, weight, bias]: [CubeTensor; 3],
+    [input, words, bias]: [CubeTensor; 3],
     residual: Option<CubeTensor>,
     shape: Shape,
+    operand: Operand,
     options: Conv3x3,
 ) -> CubeTensor {
     let [_, in_channels, in_height, in_width] = input.shape().dims();
     let [batch, out_channels, out_height, out_width] = shape.dims();
     let client = input.client.clone();
     let output = empty_device_contiguous_dtype(client.clone(), input.device.clone(), shape, input.dtype);
-    let tiles = out_width.div_ceil(Tile::PIXELS) * out_height;
-    let groups = out_channels.div_ceil(Tile::CHANNELS);
-    let count = CubeCount::Static(tiles.div_ceil(Tile::THREADS as usize) as u32, groups as u32, batch as u32);
+    let pixel_tiles = out_width.div_ceil(Tile::PIXELS) * out_height;
+    let plan = Plan::new(options, operand.format, pixel_tiles, out_channels);
+    let count = CubeCount::Static(
+        pixel_tiles.div_ceil(plan.across()) as u32,
+        out_channels.div_ceil(TILE * plan.tiles) as u32,
+        batch as u32,
+    );
+    let [biases, _] = bias.shape().dims();
+    let bias_stride = if biases == 1 { 0 } else { out_channels.next_multiple_of(TILE) / 4 };
     conv3x3_kernel::launch(
         &client,
         count,
-        CubeDim::new_1d(Tile::THREADS),
+        CubeDim::new_1d(Tile::THREADS as u32),
         input.into_buffer_arg(),
-        weight.into_buffer_arg(),
+        words.into_buffer_arg(),
         bias.into_buffer_arg(),
         residual.map(CubeTensor::into_buffer_arg).into(),
         output.clone().into_buffer_arg(),
-        SizesLaunch::new(in_channels, in_height, in_width, out_channels, out_height, out_width),
-        options,
+        SizesLaunch::new(in_channels, in_height, in_width, out_channels, out_height, out_width, bias_stride),
+        plan,
     );
     output
 }
@@ -48,81 +99,118 @@ pub fn launch(
 #[cube(launch)]
 fn conv3x3_kernel(
     input: &[f32],
-    weight: &[Vector<f32, Const<4>>],
+    words: &[Vector<u32, Const<4>>],
     bias: &[Vector<f32, Const<4>>],
     residual: ComptimeOption<&[f32]>,
     output: &mut [f32],
     sizes: Sizes,
-    #[comptime] options: Conv3x3,
+    #[comptime] plan: Plan,
 ) {
     let pixels = comptime![Tile::PIXELS];
     let vectors = comptime![Tile::VECTORS];
-    let tiles = sizes.out_width.div_ceil(pixels);
-    let tile = ABSOLUTE_POS_X as usize;
-    let y = tile / tiles;
-    let x = tile % tiles * pixels;
-    if y >= sizes.out_height {
-        terminate!();
-    }
-    let first = CUBE_POS_Y as usize * vectors;
-    let batch = CUBE_POS_Z as usize;
+    let rows_of_tiles = sizes.out_width.div_ceil(pixels);
+    let pixel_tile = CUBE_POS_X as usize * comptime![plan.across()] + UNIT_POS as usize % comptime![plan.across()];
+    let place = Place {
+        batch: CUBE_POS_Z as usize,
+        y: pixel_tile / rows_of_tiles,
+        x: pixel_tile % rows_of_tiles * pixels,
+        own: UNIT_POS as usize / comptime![plan.across()],
+        tile: CUBE_POS_Y as usize * comptime![plan.tiles] + UNIT_POS as usize / comptime![plan.across()],
+    };
+    let tiles = sizes.out_channels.div_ceil(TILE);
+    let is_inside = place.y < sizes.out_height && place.tile < tiles;
 
     let mut sums = Array::<Vector<f32, Const<4>>>::new(comptime![pixels * vectors]);
     #[unroll]
-    for pixel in 0..pixels {
+    for vector in 0..vectors {
+        let start = bias[place.batch * sizes.bias_stride + min(place.tile, tiles - 1) * vectors + vector];
         #[unroll]
-        for vector in 0..vectors {
-            sums[pixel * vectors + vector] = bias[first + vector];
+        for pixel in 0..pixels {
+            sums[pixel * vectors + vector] = start;
         }
     }
-    for channel in 0..sizes.in_channels {
-        accumulate(input, weight, &mut sums, &sizes, batch, channel, y, x, first, options);
+    let mut staged = Shared::<[Vector<f32, Const<4>>]>::new_slice(comptime![plan.staged()]);
+    let channels = comptime![plan.channels()];
+    for first in range_stepped(0usize, sizes.in_channels, channels) {
+        if comptime![plan.is_staged()] {
+            let first_tile = CUBE_POS_Y as usize * comptime![plan.tiles];
+            stage(words, &mut staged, first_tile, tiles, first * 9, sizes.in_channels * 9, comptime![plan.stage()]);
+            sync_cube();
+        }
+        if is_inside {
+            for local in 0..min(channels, sizes.in_channels - first) {
+                accumulate(input, words, &staged, &mut sums, &sizes, &place, first, local, plan);
+            }
+        }
+        if comptime![plan.is_staged()] {
+            // What is staged must not be overwritten before everybody has read it.
+            sync_cube();
+        }
     }
-    write(residual, output, sums, &sizes, batch, y, x, first, options.activation);
+    if is_inside {
+        write(residual, output, sums, &sizes, &place, plan.options.activation);
+    }
 }
 
-/// Adds what one input channel gives to a thread's tile.
+/// What a thread computes.
+#[derive(CubeType, Clone, Copy)]
+struct Place {
+    batch: usize,
+    /// Row, and first column, of its pixels.
+    y: usize,
+    x: usize,
+    /// Its tile of channels among the workgroup's.
+    own: usize,
+    /// The same among all.
+    tile: usize,
+}
+
+/// Adds what one input channel gives to a thread's tile: the `local`th of those from `first` on.
 #[cube]
 fn accumulate(
     input: &[f32],
-    weight: &[Vector<f32, Const<4>>],
+    words: &[Vector<u32, Const<4>>],
+    staged: &Shared<[Vector<f32, Const<4>>]>,
     sums: &mut Array<Vector<f32, Const<4>>>,
     sizes: &Sizes,
-    batch: usize,
-    channel: usize,
-    y: usize,
-    x: usize,
+    place: &Place,
     first: usize,
-    #[comptime] options: Conv3x3,
+    local: usize,
+    #[comptime] plan: Plan,
 ) {
     let pixels = comptime![Tile::PIXELS];
     let vectors = comptime![Tile::VECTORS];
-    let step = comptime![if options.halve { 2usize } else { 1usize }];
-    let scale = comptime![if options.double { 2usize } else { 1usize }];
+    let step = comptime![if plan.options.halve { 2usize } else { 1usize }];
+    let scale = comptime![if plan.options.double { 2usize } else { 1usize }];
     let reach = comptime![(pixels - 1) * step + 3];
-    let plane = (batch * sizes.in_channels + channel) * sizes.in_height;
-    let row_of_vectors = sizes.out_channels.div_ceil(comptime![Tile::CHANNELS]) * vectors;
+    let plane = (place.batch * sizes.in_channels + first + local) * sizes.in_height;
+    let column = (place.tile * sizes.in_channels + first + local) * 9;
+    let staged_column = (place.own * comptime![plan.channels()] + local) * 9;
 
     #[unroll]
     for kernel_y in 0..3usize {
         // One more than the row, so that the frame above is zero and no number is below it.
-        let above = y * step + kernel_y;
+        let above = place.y * step + kernel_y;
         if above > 0 && above <= sizes.in_height * scale {
             let row = (plane + (above - 1) / scale) * sizes.in_width;
             let mut under = Array::<f32>::new(reach);
             #[unroll]
             for offset in 0..reach {
-                let before = x * step + offset;
+                let before = place.x * step + offset;
                 let is_inside = before > 0 && before <= sizes.in_width * scale;
                 let column = if is_inside { (before - 1) / scale } else { 0usize.runtime() };
                 under[offset] = select(is_inside, input[row + column], 0.0f32);
             }
             #[unroll]
             for kernel_x in 0..3usize {
-                let at = ((channel * 3 + kernel_y) * 3 + kernel_x) * row_of_vectors + first;
+                let tap = comptime![kernel_y * 3 + kernel_x];
                 #[unroll]
                 for vector in 0..vectors {
-                    let weights = weight[at + vector];
+                    let weights = if comptime![plan.is_staged()] {
+                        staged[(staged_column + tap) * 2 + vector]
+                    } else {
+                        fetch(words, column + tap, vector, plan.format)
+                    };
                     #[unroll]
                     for pixel in 0..pixels {
                         sums[pixel * vectors + vector] += Vector::new(under[pixel * step + kernel_x]) * weights;
@@ -140,10 +228,7 @@ fn write(
     output: &mut [f32],
     sums: Array<Vector<f32, Const<4>>>,
     sizes: &Sizes,
-    batch: usize,
-    y: usize,
-    x: usize,
-    first: usize,
+    place: &Place,
     #[comptime] activation: Option<Activation>,
 ) {
     let pixels = comptime![Tile::PIXELS];
@@ -152,13 +237,13 @@ fn write(
     for vector in 0..vectors {
         #[unroll]
         for lane in 0..4usize {
-            let channel = (first + vector) * 4 + lane;
+            let channel = (place.tile * vectors + vector) * 4 + lane;
             if channel < sizes.out_channels {
-                let row = ((batch * sizes.out_channels + channel) * sizes.out_height + y) * sizes.out_width;
+                let row = ((place.batch * sizes.out_channels + channel) * sizes.out_height + place.y) * sizes.out_width;
                 #[unroll]
                 for pixel in 0..pixels {
-                    if x + pixel < sizes.out_width {
-                        let at = row + x + pixel;
+                    if place.x + pixel < sizes.out_width {
+                        let at = row + place.x + pixel;
                         let sum = sums[pixel * vectors + vector].extract(lane);
                         let added: ComptimeOption<f32> = residual.as_ref().map(|residual| residual[at]);
                         let sum = sum + added.unwrap_or(0.0f32.runtime());

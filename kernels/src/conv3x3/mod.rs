@@ -1,11 +1,13 @@
 //! 3 x 3 convolution as an implicit matrix product: rows are output channels, columns pixels, and nothing is unfolded in memory.
 //!
-//! A thread holds a tile of [`Tile::PIXELS`] neighbouring pixels by [`Tile::CHANNELS`] channels in registers. For each input channel and each row of the
-//! kernel it reads the pixels under the tile once and uses them for all three columns; weights are read four channels at a time,
-//! the same ones by the whole workgroup. There is no workgroup memory and no barrier: caches serve the pixels that neighbours
-//! share, and a software adapter, for which a barrier is the dearest thing there is, is not punished.
+//! A thread holds a tile of [`Tile::PIXELS`] neighbouring pixels by eight channels in registers. For each input channel and each row of
+//! the kernel it reads the pixels under the tile once and uses them for all three columns; weights are read four channels at a time. Where
+//! there are few pixels, a workgroup has several tiles of channels side by side.
 //!
-//! In the epilogue: bias, a residual, an activation. In the prologue: nearest upsampling by two, so that the enlarged input is never
+//! Weights of single precision are read where they lie, without a barrier; all others pass through the workgroup's memory, a few input
+//! channels at a time, and are turned into f32 there once for all pixels.
+//!
+//! In the epilogue: bias (one for all pictures or one for each, which is how a time embedding is added), a residual, an activation. In the prologue: nearest upsampling by two, so that the enlarged input is never
 //! written. Products and sums are f32.
 
 mod kernel;
@@ -13,8 +15,12 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
+use crate::packed::{Format, PackedWeight, TILE};
 use burn::{
-    backend::{Backend, Dispatch, TensorMetadata as _, backend_extension, tensor::FloatTensor},
+    backend::{
+        Backend, Dispatch, TensorMetadata as _, backend_extension,
+        tensor::{FloatTensor, IntTensor},
+    },
     tensor::{Shape, Tensor},
 };
 use burn_cubecl::{CubeBackend, kernel::into_contiguous, tensor::CubeTensor};
@@ -54,67 +60,61 @@ struct Tile;
 impl Tile {
     /// Pixels in a row.
     const PIXELS: usize = 8;
-    /// Channels, in vectors of four.
-    const VECTORS: usize = 2;
-    /// Channels.
-    const CHANNELS: usize = 4 * Self::VECTORS;
-    /// Threads of a workgroup, which have the same channels and follow each other in pixels.
-    const THREADS: u32 = 64;
+    /// Channels, in vectors of four: a tile of the packed weights.
+    const VECTORS: usize = TILE / 4;
+    /// Threads of a workgroup.
+    const THREADS: usize = 64;
+    /// Tiles of channels in a workgroup, at most.
+    const MOST_SIDE_BY_SIDE: usize = 8;
+    /// Input channels whose weights for one tile are turned into f32 at once: 9,216 bytes of the workgroup's memory.
+    const CHANNELS_AT_ONCE: usize = 32;
+}
+
+/// The weights, as an operation takes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operand {
+    /// How their numbers are stored.
+    pub format: Format,
+    /// Channels of the output.
+    pub output: usize,
 }
 
 /// Convolutions that only a CubeCL device has.
 #[backend_extension(Cube)]
 pub trait Conv3x3Ops: Backend {
-    /// The same values in memory of their own, in the order of the shape.
-    fn contiguous(tensor: FloatTensor<Self>) -> FloatTensor<Self>;
     /// See [`conv3x3`], without a residual.
     fn conv3x3(
         input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+        words: IntTensor<Self>,
         bias: FloatTensor<Self>,
-        output_channels: usize,
+        operand: Operand,
         options: Conv3x3,
     ) -> FloatTensor<Self>;
     /// See [`conv3x3`].
     fn conv3x3_add(
         input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+        words: IntTensor<Self>,
         bias: FloatTensor<Self>,
         residual: FloatTensor<Self>,
+        operand: Operand,
         options: Conv3x3,
     ) -> FloatTensor<Self>;
 }
 
-/// Weights in the order in which the kernel reads them, made once when they are loaded.
+/// A bias of as many channels as whole tiles have.
 ///
 /// # Shapes
 ///
-/// - weight: `[out, in, 3, 3]`
-/// - output: `[in, 3, 3, out']`, where `out'` is `out` up to the next multiple of eight, with zeros
-pub fn packed_weight(weight: Tensor<4>) -> Tensor<4> {
-    let [output, input, ..] = weight.dims();
-    let device = weight.device();
-    let weight = weight.permute([1, 2, 3, 0]);
-    let missing = output.next_multiple_of(Tile::CHANNELS) - output;
-    let padded = if missing == 0 {
-        weight
-    } else {
-        Tensor::cat(vec![weight, Tensor::zeros([input, 3, 3, missing], &device)], 3)
-    };
-    Tensor::from_dispatch(Dispatch::contiguous(padded.into_dispatch()))
-}
-
-/// A bias of as many channels as [`packed_weight`] has; zeros where a layer has none.
-///
-/// # Shapes
-///
-/// - bias: `[out]`
-/// - output: `[out']`
-pub fn packed_bias(bias: Tensor<1>) -> Tensor<1> {
-    let [output] = bias.dims();
-    let device = bias.device();
-    let missing = output.next_multiple_of(Tile::CHANNELS) - output;
-    if missing == 0 { bias } else { Tensor::cat(vec![bias, Tensor::zeros([missing], &device)], 0) }
+/// - bias: `[1, out]`, or `[batch, out]` with one for each picture
+/// - output: the same with `out` up to the next multiple of [`TILE`], with zeros
+pub fn padded_bias(bias: Tensor<2>) -> Tensor<2> {
+    let [count, output] = bias.dims();
+    let missing = output.next_multiple_of(TILE) - output;
+    if missing == 0 {
+        return bias;
+    }
+    let zeros = Tensor::zeros([count, missing], &bias.device());
+    Tensor::cat(vec![bias, zeros], 1)
 }
 
 /// Convolution with a kernel of 3 x 3 and a frame of one zero, on a device that [`handles`](super::handles) names.
@@ -122,50 +122,48 @@ pub fn packed_bias(bias: Tensor<1>) -> Tensor<1> {
 /// # Shapes
 ///
 /// - input: `[batch, in, height, width]`
-/// - weight: of [`packed_weight`]
-/// - bias: of [`packed_bias`]
+/// - weight: `[out, in * 9]`, the kernel's columns fastest
+/// - bias: of [`padded_bias`]
 /// - residual, added before the activation: as the output
-/// - output: `[batch, output_channels, height', width']`, the sides by [`Conv3x3::output_side`]
+/// - output: `[batch, out, height', width']`, the sides by [`Conv3x3::output_side`]
 pub fn conv3x3(
     input: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Tensor<1>,
+    weight: &PackedWeight,
+    bias: Tensor<2>,
     residual: Option<Tensor<4>>,
-    output_channels: usize,
     options: Conv3x3,
 ) -> Tensor<4> {
-    let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    let operand = Operand { format: weight.format, output: weight.rows };
+    let (input, words, bias) = (input.into_dispatch(), weight.words.clone().into_dispatch(), bias.into_dispatch());
     Tensor::from_dispatch(match residual {
-        Some(residual) => Dispatch::conv3x3_add(input, weight, bias, residual.into_dispatch(), options),
-        None => Dispatch::conv3x3(input, weight, bias, output_channels, options),
+        Some(residual) => Dispatch::conv3x3_add(input, words, bias, residual.into_dispatch(), operand, options),
+        None => Dispatch::conv3x3(input, words, bias, operand, options),
     })
 }
 
 impl Conv3x3Ops for CubeBackend {
-    fn contiguous(tensor: CubeTensor) -> CubeTensor {
-        into_contiguous(tensor)
-    }
-
     fn conv3x3(
         input: CubeTensor,
-        weight: CubeTensor,
+        words: CubeTensor,
         bias: CubeTensor,
-        output_channels: usize,
+        operand: Operand,
         options: Conv3x3,
     ) -> CubeTensor {
         let [batch, _, height, width] = input.shape().dims();
-        let shape = Shape::new([batch, output_channels, options.output_side(height), options.output_side(width)]);
-        kernel::launch([input, weight, bias].map(into_contiguous), None, shape, options)
+        let shape = Shape::new([batch, operand.output, options.output_side(height), options.output_side(width)]);
+        kernel::launch([into_contiguous(input), words, into_contiguous(bias)], None, shape, operand, options)
     }
 
     fn conv3x3_add(
         input: CubeTensor,
-        weight: CubeTensor,
+        words: CubeTensor,
         bias: CubeTensor,
         residual: CubeTensor,
+        operand: Operand,
         options: Conv3x3,
     ) -> CubeTensor {
         let shape = residual.shape();
-        kernel::launch([input, weight, bias].map(into_contiguous), Some(into_contiguous(residual)), shape, options)
+        let operands = [into_contiguous(input), words, into_contiguous(bias)];
+        kernel::launch(operands, Some(into_contiguous(residual)), shape, operand, options)
     }
 }

@@ -18,7 +18,7 @@ pub struct Sizes {
 }
 
 /// The output, `[batch, out, height', width']`, of `input` `[batch, in, height, width]`, `weight` `[out, in, 3, 3]`, `bias`
-/// `[out]` and, where it is not empty, `residual` as the output.
+/// `[out]` or `[batch, out]` and, where it is not empty, `residual` as the output.
 pub fn conv3x3(
     input: &[f32],
     weight: &[f32],
@@ -37,7 +37,8 @@ pub fn conv3x3(
     let (rows, columns) = (options.output_side(height), options.output_side(width));
     let mut result = Vec::with_capacity(batch * output * rows * columns);
     for (n, out, y, x) in places([batch, output, rows, columns]) {
-        let mut sum = f64::from(bias[out]) + residual.get(result.len()).copied().map_or(0.0, f64::from);
+        let mut sum = f64::from(bias[(n * output + out) % bias.len()])
+            + residual.get(result.len()).copied().map_or(0.0, f64::from);
         for (channel, ky, kx, _) in places([channels, 3, 3, 1]) {
             let weight = f64::from(weight[((out * channels + channel) * 3 + ky) * 3 + kx]);
             sum += weight * pixel(n, channel, y * step + ky, x * step + kx);

@@ -6,12 +6,12 @@
 use crate::noise::Philox;
 use burn::{
     module::{Param, ParamId},
-    tensor::{
-        Device, FloatDType, Tensor, TensorData,
-        quantization::{QuantMode, QuantScheme, QuantStore, QuantValue, ScaleDtype},
-    },
+    tensor::{Device, FloatDType, Tensor, TensorData},
 };
-use half::f16;
+use kernels::{
+    matmul,
+    packed::{Format, PackedWeight, RowOrder},
+};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
@@ -112,7 +112,8 @@ pub struct BuilderRoot<'a> {
 }
 
 impl<'a> BuilderRoot<'a> {
-    /// Reads parameters from a checkpoint onto `device`; with `keep_quantised`, matrices stay packed there.
+    /// Reads parameters from a checkpoint onto `device`; with `keep_quantised`, what our own
+    /// kernels multiply with stays as the file has it.
     pub fn from_checkpoint(source: &'a dyn TensorSource, device: &Device, keep_quantised: bool) -> Self {
         Self::new(Origin::Checkpoint(source), device, keep_quantised)
     }
@@ -241,8 +242,7 @@ impl Builder<'_> {
     ///
     /// A tensor that is missing or misshapen is noted for [`BuilderRoot::finish`], and an empty one stands in for it.
     pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D], init: Init) -> Param<Tensor<D>> {
-        // Identities follow from names, so that an optimiser's saved state finds its parameters after a restart.
-        let id = ParamId::from(fnv(&self.name(name)));
+        let id = self.id(name);
         self.shared.names.borrow_mut().push((id, self.name(name)));
         match &self.shared.origin {
             Origin::Random(random) => {
@@ -282,13 +282,63 @@ impl Builder<'_> {
     }
 
     fn upload<const D: usize>(&self, raw: &RawTensor, shape: [usize; D]) -> Tensor<D> {
-        if self.shared.keep_quantised && D == 2 && raw.dtype == Dtype::Q8_0 && shape[1].is_multiple_of(32) {
-            self.count(raw.bytes.len() as u64 / 34 * 36);
-            return packed_q8(raw, shape, self.device());
-        }
         let values = raw.to_f32();
         self.count(values.len() as u64 * 4);
         Tensor::from_data(TensorData::new(values, shape), self.device())
+    }
+
+    /// The identity of a parameter, which follows from its name, so that an optimiser's saved state finds it after a restart.
+    pub fn id(&self, name: &str) -> ParamId {
+        ParamId::from(fnv(&self.name(name)))
+    }
+
+    /// A matrix, or the weight of a convolution, as our own kernels read it; `None` where they do not compute, and where the
+    /// checkpoint has none such: then [`Self::tensor`] says what is wrong with it.
+    ///
+    /// `shape` is the outputs, then what a product sums over.
+    pub fn packed(&self, name: &str, shape: &[usize], order: RowOrder) -> Option<PackedWeight> {
+        let Origin::Checkpoint(source) = &self.shared.origin else { return None };
+        let (rows, columns) = (shape[0], shape[1..].iter().product());
+        let info = source.info(&self.name(name))?;
+        let format = self.format(info.dtype, columns)?;
+        // Only where everything is as it should be; anything else is reported by the way that serves all devices.
+        let is_product = shape.len() == 2 || shape[2..] == [1, 1];
+        let is_known = !is_product || matmul::knows(format, columns);
+        if !(info.shape == shape || is_pointwise_of(&info.shape, shape)) || !is_known {
+            return None;
+        }
+        let raw = self.read(*source, name, shape)?;
+        let weight = if format == Format::F32 {
+            PackedWeight::from_f32(&raw.to_f32(), [rows, columns], order, self.device())
+        } else {
+            PackedWeight::new(&raw.bytes, format, [rows, columns], order, self.device())
+        };
+        self.count(weight.bytes() as u64);
+        Some(weight)
+    }
+
+    /// How our own kernels would read a matrix of so many columns, where they compute.
+    fn format(&self, dtype: Dtype, columns: usize) -> Option<Format> {
+        if !kernels::runs_on(self.device()) || self.product_dtype().is_some() {
+            return None;
+        }
+        let kept = match dtype {
+            Dtype::Q8_0 => Format::Q8,
+            Dtype::Q4_0 => Format::Q4,
+            Dtype::F16 => Format::F16,
+            _ => Format::F32,
+        };
+        // A block that runs over the end of a row belongs to no tile.
+        let fits = self.shared.keep_quantised && columns.is_multiple_of(kept.columns_at_once());
+        Some(if fits { kept } else { Format::F32 })
+    }
+
+    /// A vector's values, for layers that make something else of them; `None` is noted for [`BuilderRoot::finish`].
+    pub fn values(&self, name: &str, count: usize) -> Option<Vec<f32>> {
+        let Origin::Checkpoint(source) = &self.shared.origin else { return None };
+        let values = self.read(*source, name, &[count])?.to_f32();
+        self.count(values.len() as u64 * 4);
+        Some(values)
     }
 
     fn count(&self, bytes: u64) {
@@ -303,19 +353,6 @@ fn is_pointwise_of(found: &[usize], expected: &[usize]) -> bool {
         shape[..shape.len() - ones.min(2)].to_vec()
     };
     found.len() != expected.len() && found.len().max(expected.len()) == 4 && trimmed(found) == trimmed(expected)
-}
-
-/// GGUF's `Q8_0` blocks (f16 scale, 32 bytes) as burn's packed tensor: the same integers, the scale widened to f32.
-fn packed_q8<const D: usize>(raw: &RawTensor, shape: [usize; D], device: &Device) -> Tensor<D> {
-    let blocks = raw.bytes.chunks_exact(34);
-    let scales: Vec<f32> = blocks.clone().map(|block| f16::from_le_bytes([block[0], block[1]]).to_f32()).collect();
-    let values: Vec<i8> = blocks.flat_map(|block| block[2..].iter().map(|&byte| byte as i8)).collect();
-    let scheme = QuantScheme::default()
-        .with_mode(QuantMode::Symmetric)
-        .with_value(QuantValue::Q8S)
-        .with_store(QuantStore::PackedU32(0))
-        .per_block([32], ScaleDtype::F32);
-    Tensor::from_data(TensorData::quantized(values, shape, scheme, &scales, None), device)
 }
 
 /// FNV-1a, 64 bits.

@@ -2,12 +2,16 @@
 
 mod attention;
 mod builder;
+mod conv2d;
 mod layers;
+mod linear;
+mod packed_linear;
 #[cfg(feature = "autodiff")]
 pub mod training;
 
 pub use attention::attend;
 pub use builder::{Builder, BuilderRoot, Init, LoadError, Problem};
-pub use layers::{
-    Activation, Conv2d, Conv2dShape, Embedding, GroupNorm, LayerNorm, Linear, quick_gelu, upsample_nearest,
-};
+pub use conv2d::{Conv2d, Conv2dShape};
+pub use layers::{Activation, Embedding, GroupNorm, LayerNorm, quick_gelu, upsample_nearest};
+pub use linear::Linear;
+pub use packed_linear::PackedLinear;

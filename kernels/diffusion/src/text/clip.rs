@@ -94,11 +94,11 @@ impl Attention {
         }
     }
 
-    fn forward(&self, input: Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
+    fn forward(&self, input: Tensor<3>, mask: &Tensor<2>, residual: Tensor<3>) -> Tensor<3> {
         let query = self.q_proj.forward(input.clone());
         let key = self.k_proj.forward(input.clone());
         let value = self.v_proj.forward(input);
-        self.out_proj.forward(attend(query, key, value, self.heads, Some(mask)))
+        self.out_proj.forward_add(attend(query, key, value, self.heads, Some(mask)), residual)
     }
 }
 
@@ -135,9 +135,9 @@ impl EncoderLayer {
     }
 
     fn forward(&self, input: Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
-        let hidden = self.self_attn.forward(self.layer_norm1.forward(input.clone()), mask) + input;
-        let mlp = self.mlp.fc1.forward(self.layer_norm2.forward(hidden.clone()));
-        self.mlp.fc2.forward(self.mlp.activation.forward(mlp)) + hidden
+        let hidden = self.self_attn.forward(self.layer_norm1.forward(input.clone()), mask, input);
+        let normed = self.layer_norm2.forward(hidden.clone());
+        self.mlp.fc2.forward_add(self.mlp.fc1.forward_activated(normed, self.mlp.activation), hidden)
     }
 }
 

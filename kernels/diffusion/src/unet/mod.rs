@@ -38,7 +38,7 @@ pub(crate) struct ResnetBlock2D {
 impl ResnetBlock2D {
     pub(crate) fn new(builder: &Builder<'_>, shape: ResnetShape) -> Self {
         let ResnetShape { input, output, time, groups, epsilon } = shape;
-        Self {
+        let block = Self {
             norm1: GroupNorm::new(&builder.pp("norm1"), groups, input, epsilon),
             conv1: Conv2d::new(&builder.pp("conv1"), input, output, Conv2dShape::SAME3),
             time_emb_proj: time.map(|time| Linear::new(&builder.pp("time_emb_proj"), time, output)),
@@ -46,7 +46,26 @@ impl ResnetBlock2D {
             conv2: Conv2d::new(&builder.pp("conv2"), output, output, Conv2dShape::SAME3),
             conv_shortcut: (input != output)
                 .then(|| Conv2d::new(&builder.pp("conv_shortcut"), input, output, Conv2dShape::POINT)),
+        };
+        block.folded()
+    }
+
+    /// The same with the first convolution's bias in the time's layer, which gives the convolution one for each picture.
+    fn folded(mut self) -> Self {
+        if let Some(bias) = self.conv1.bias_to_fold()
+            && let Some(time) = self.time_emb_proj.as_mut().and_then(Linear::packed_mut)
+        {
+            time.add_to_bias(bias);
         }
+        self
+    }
+
+    /// The first convolution, and the time, where both are our own kernels'.
+    fn first_with_time(&self, normed: &Tensor<4>, time: Option<&Tensor<2>>) -> Option<Tensor<4>> {
+        let proj = self.time_emb_proj.as_ref()?;
+        // Only a packed one has the other's bias.
+        proj.packed()?;
+        self.conv1.forward_biased(normed, proj.forward_rows(time?.clone()))
     }
 
     /// # Shapes
@@ -55,11 +74,14 @@ impl ResnetBlock2D {
     /// - time: `[batch, time_channels]`, after its activation
     /// - output: `[batch, out_channels, height, width]`
     pub(crate) fn forward(&self, input: Tensor<4>, time: Option<&Tensor<2>>) -> Tensor<4> {
-        let hidden = self.conv1.forward(self.norm1.forward_silu(input.clone()));
-        let hidden = match (&self.time_emb_proj, time) {
-            (Some(proj), Some(time)) => hidden + proj.forward_rows(time.clone()).unsqueeze_dims::<4>(&[2, 3]),
-            _ => hidden,
-        };
+        let normed = self.norm1.forward_silu(input.clone());
+        let hidden = self.first_with_time(&normed, time).unwrap_or_else(|| {
+            let hidden = self.conv1.forward(normed);
+            match (&self.time_emb_proj, time) {
+                (Some(proj), Some(time)) => hidden + proj.forward_rows(time.clone()).unsqueeze_dims::<4>(&[2, 3]),
+                _ => hidden,
+            }
+        });
         let input = match &self.conv_shortcut {
             Some(conv) => conv.forward(input),
             None => input,

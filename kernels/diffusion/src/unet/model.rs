@@ -9,10 +9,7 @@ use crate::{
     config::ConfigError,
     nn::{Builder, Conv2d, Conv2dShape, GroupNorm},
 };
-use burn::{
-    module::Module,
-    tensor::{Tensor, activation::silu},
-};
+use burn::{module::Module, tensor::Tensor};
 
 /// Predicts the noise (or the velocity) in noisy latents, given a timestep and what the text encoder said.
 #[derive(Module, Debug)]
@@ -66,8 +63,7 @@ impl UNet2DConditionModel {
     /// - output: `[batch, out_channels, height, width]`
     pub fn forward(&self, sample: Tensor<4>, timesteps: &[f64], context: &Context) -> Tensor<4> {
         let time = sinusoids(timesteps, self.time_width, self.flip_sin_to_cos, self.freq_shift, &sample.device());
-        // Every residual block starts with this activation of the time, so it is taken once.
-        let time = silu(self.time_embedding.forward(time));
+        let time = self.time_embedding.forward_silu(time);
 
         let mut hidden = self.conv_in.forward(sample);
         let mut skips = vec![hidden.clone()];

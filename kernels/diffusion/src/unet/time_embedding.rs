@@ -1,9 +1,9 @@
 //! From a timestep to a vector.
 
-use crate::nn::{Builder, Linear};
+use crate::nn::{Activation, Builder, Linear};
 use burn::{
     module::Module,
-    tensor::{Device, Tensor, TensorData, activation::silu},
+    tensor::{Device, Tensor, TensorData},
 };
 
 /// Sines and cosines of a timestep at `width / 2` frequencies (Vaswani et al., 2017).
@@ -49,11 +49,14 @@ impl TimestepEmbedding {
         }
     }
 
+    /// The embedding after the activation that every residual block starts with.
+    ///
     /// # Shapes
     ///
     /// - input: `[batch, input]`
     /// - output: `[batch, output]`
-    pub fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-        self.linear_2.forward_rows(silu(self.linear_1.forward_rows(input)))
+    pub fn forward_silu(&self, input: Tensor<2>) -> Tensor<2> {
+        let hidden = self.linear_1.forward_activated(input.unsqueeze(), Activation::Silu);
+        self.linear_2.forward_activated(hidden, Activation::Silu).squeeze_dim(0)
     }
 }

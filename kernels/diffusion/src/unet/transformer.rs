@@ -1,13 +1,8 @@
 //! diffusers' `Transformer2DModel`: attention among pixels, then to the words.
 
 use super::Context;
-#[cfg(feature = "autodiff")]
-use crate::nn::training;
-use crate::nn::{Builder, Conv2d, Conv2dShape, GroupNorm, LayerNorm, Linear, attend};
-use burn::{
-    module::Module,
-    tensor::{Tensor, activation::gelu},
-};
+use crate::nn::{Builder, Conv2d, Conv2dShape, GroupNorm, LayerNorm, Linear, PackedLinear, attend};
+use burn::{module::Module, tensor::Tensor};
 
 #[derive(Module, Debug)]
 struct Attention {
@@ -30,24 +25,24 @@ impl Attention {
         }
     }
 
-    /// Of the input to itself.
-    fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+    /// Of the input to itself, plus `residual`.
+    fn forward(&self, input: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
         let (key, value) = self.keys_and_values(&input);
-        self.attended(input, key, value)
+        self.attended(input, key, value, residual)
     }
 
-    /// Of the input to the prompt.
-    fn forward_cross(&self, input: Tensor<3>, context: &Context) -> Tensor<3> {
+    /// Of the input to the prompt, plus `residual`.
+    fn forward_cross(&self, input: Tensor<3>, context: &Context, residual: Tensor<3>) -> Tensor<3> {
         let (key, value) = context.keys_and_values(self.to_k.weight.id, |states| self.keys_and_values(states));
-        self.attended(input, key, value)
+        self.attended(input, key, value, residual)
     }
 
     fn keys_and_values(&self, input: &Tensor<3>) -> (Tensor<3>, Tensor<3>) {
         (self.to_k.forward(input.clone()), self.to_v.forward(input.clone()))
     }
 
-    fn attended(&self, input: Tensor<3>, key: Tensor<3>, value: Tensor<3>) -> Tensor<3> {
-        self.to_out.forward(attend(self.to_q.forward(input), key, value, self.heads, None))
+    fn attended(&self, input: Tensor<3>, key: Tensor<3>, value: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        self.to_out.forward_add(attend(self.to_q.forward(input), key, value, self.heads, None), residual)
     }
 }
 
@@ -60,22 +55,14 @@ struct FeedForward {
 impl FeedForward {
     fn new(builder: &Builder<'_>, width: usize) -> Self {
         Self {
-            proj: Linear::new(&builder.pp("net.0.proj"), width, width * 8),
+            proj: Linear::gated(&builder.pp("net.0.proj"), width, width * 8),
             out: Linear::new(&builder.pp("net.2"), width * 4, width),
         }
     }
 
-    /// Gated by GELU (Shazeer, 2020).
-    fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        let hidden = self.proj.forward(input);
-        #[cfg(feature = "autodiff")]
-        if training::handles(&self.proj.weight.val()) {
-            return self.out.forward(training::geglu(hidden));
-        }
-        let [_, _, width] = hidden.dims();
-        let value = hidden.clone().narrow(2, 0, width / 2);
-        let gate = hidden.narrow(2, width / 2, width / 2);
-        self.out.forward(value * gelu(gate))
+    /// Gated by GELU (Shazeer, 2020), plus `residual`.
+    fn forward(&self, input: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        self.out.forward_add(self.proj.forward_gated(input), residual)
     }
 }
 
@@ -103,10 +90,9 @@ impl BasicTransformerBlock {
     }
 
     fn forward(&self, input: Tensor<3>, context: &Context) -> Tensor<3> {
-        let normed = self.norm1.forward(input.clone());
-        let hidden = self.attn1.forward(normed) + input;
-        let hidden = self.attn2.forward_cross(self.norm2.forward(hidden.clone()), context) + hidden;
-        self.ff.forward(self.norm3.forward(hidden.clone())) + hidden
+        let hidden = self.attn1.forward(self.norm1.forward(input.clone()), input);
+        let hidden = self.attn2.forward_cross(self.norm2.forward(hidden.clone()), context, hidden);
+        self.ff.forward(self.norm3.forward(hidden.clone()), hidden)
     }
 }
 
@@ -122,6 +108,14 @@ impl Projection {
             Self::Linear(Linear::new(builder, width, width))
         } else {
             Self::Conv(Conv2d::new(builder, width, width, Conv2dShape::POINT))
+        }
+    }
+
+    /// The same product either way, where our own kernel computes it.
+    fn packed(&self) -> Option<&PackedLinear> {
+        match self {
+            Self::Conv(conv) => conv.point(),
+            Self::Linear(linear) => linear.packed(),
         }
     }
 }
@@ -168,17 +162,18 @@ impl Transformer2DModel {
         let to_pixels = |tokens: Tensor<3>| tokens.swap_dims(1, 2).reshape([batch, channels, height, width]);
 
         let normed = self.norm.forward(input.clone());
-        let mut hidden = match &self.proj_in {
-            Projection::Conv(conv) => to_tokens(conv.forward(normed)),
-            Projection::Linear(linear) => linear.forward(to_tokens(normed)),
+        let mut hidden = match (self.proj_in.packed(), &self.proj_in) {
+            (Some(packed), _) => packed.to_tokens(normed),
+            (None, Projection::Conv(conv)) => to_tokens(conv.forward(normed)),
+            (None, Projection::Linear(linear)) => linear.forward(to_tokens(normed)),
         };
         for block in &self.transformer_blocks {
             hidden = block.forward(hidden, context);
         }
-        let output = match &self.proj_out {
-            Projection::Conv(conv) => conv.forward(to_pixels(hidden)),
-            Projection::Linear(linear) => to_pixels(linear.forward(hidden)),
-        };
-        output + input
+        match (self.proj_out.packed(), &self.proj_out) {
+            (Some(packed), _) => packed.to_pixels(hidden, input),
+            (None, Projection::Conv(conv)) => conv.forward(to_pixels(hidden)) + input,
+            (None, Projection::Linear(linear)) => to_pixels(linear.forward(hidden)) + input,
+        }
     }
 }

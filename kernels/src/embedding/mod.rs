@@ -1,0 +1,54 @@
+//! Rows of a packed matrix by their numbers: the vectors of a prompt's tokens.
+
+mod kernel;
+#[cfg(test)]
+mod tests;
+
+use crate::packed::{Format, PackedWeight};
+use burn::{
+    backend::{
+        Backend, Dispatch, backend_extension,
+        tensor::{FloatTensor, IntTensor},
+    },
+    tensor::{Int, Tensor},
+};
+use burn_cubecl::{CubeBackend, kernel::into_contiguous, tensor::CubeTensor};
+
+/// The table, as an operation takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operand {
+    /// How its numbers are stored.
+    pub format: Format,
+    /// Entries.
+    pub rows: usize,
+    /// Values of one.
+    pub columns: usize,
+}
+
+/// Look-ups that only a CubeCL device has.
+#[backend_extension(Cube)]
+pub trait EmbeddingOps: Backend {
+    /// See [`embedding`].
+    fn packed_embedding(ids: IntTensor<Self>, words: IntTensor<Self>, operand: Operand) -> FloatTensor<Self>;
+}
+
+/// A row of a packed table for each id, on a device that [`runs_on`](super::runs_on) names.
+///
+/// # Shapes
+///
+/// - ids: `[batch, tokens]`, each below the table's rows; others give the last row
+/// - output: `[batch, tokens, columns]`
+pub fn embedding(ids: Tensor<2, Int>, weight: &PackedWeight) -> Tensor<3> {
+    let operand = Operand { format: weight.format, rows: weight.rows, columns: weight.columns };
+    Tensor::from_dispatch(Dispatch::packed_embedding(
+        ids.into_dispatch(),
+        weight.words.clone().into_dispatch(),
+        operand,
+    ))
+}
+
+impl EmbeddingOps for CubeBackend {
+    fn packed_embedding(ids: CubeTensor, words: CubeTensor, operand: Operand) -> CubeTensor {
+        kernel::launch(into_contiguous(ids), words, operand)
+    }
+}

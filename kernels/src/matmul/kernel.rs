@@ -1,0 +1,234 @@
+//! The kernel, and how it is started.
+
+use super::{Activation, Layout, Matmul, Operand, Tile};
+use crate::packed::{Format, Stage, TILE, fetch, stage};
+use burn::tensor::Shape;
+use burn_cubecl::{ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
+use cubecl::prelude::*;
+
+/// Sizes, as the kernel is told them.
+#[derive(CubeLaunch, CubeType, Clone, Copy)]
+struct Sizes {
+    /// Tokens or pixels of one picture.
+    tokens: usize,
+    columns: usize,
+    /// Rows of the matrix.
+    rows: usize,
+    /// Values of an output.
+    outputs: usize,
+}
+
+/// What is compiled in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Plan {
+    matmul: Matmul,
+    format: Format,
+    /// Rows of a thread.
+    rows: usize,
+}
+
+impl Plan {
+    /// Single precision needs no turning into f32, and is read where it lies.
+    const fn is_staged(self) -> bool {
+        !matches!(self.format, Format::F32)
+    }
+
+    const fn stage(self) -> Stage {
+        Stage { format: self.format, tiles: Tile::DOWN, columns: Tile::COLUMNS, threads: Tile::ACROSS * Tile::DOWN }
+    }
+
+    /// Vectors of the workgroup's memory.
+    const fn staged(self) -> usize {
+        if self.is_staged() { self.stage().vectors() } else { 1 }
+    }
+}
+
+/// Starts the kernel on contiguous tensors.
+pub fn launch(
+    [input, words, bias]: [CubeTensor; 3],
+    residual: Option<CubeTensor>,
+    shape: Shape,
+    operand: Operand,
+    matmul: Matmul,
+) -> CubeTensor {
+    let [batch, second, third] = shape.dims();
+    let (tokens, outputs) = if matmul.output == Layout::Rows { (second, third) } else { (third, second) };
+    // Rows of a whole batch follow each other.
+    let is_flat = matmul.input == Layout::Rows && matmul.output == Layout::Rows;
+    let (batch, tokens) = if is_flat { (1, batch * tokens) } else { (batch, tokens) };
+    let client = input.client.clone();
+    let output = empty_device_contiguous_dtype(client.clone(), input.device.clone(), shape, input.dtype);
+    let plan = Plan { matmul, format: operand.format, rows: Tile::rows(tokens) };
+    let count = CubeCount::Static(
+        operand.rows.div_ceil(Tile::DOWN * TILE) as u32,
+        tokens.div_ceil(Tile::ACROSS * plan.rows) as u32,
+        batch as u32,
+    );
+    let sizes = SizesLaunch::new(tokens, operand.columns, operand.rows, outputs);
+    // Tokens have their values side by side, pixels only one.
+    let vector = if matmul.input == Layout::Rows { 4 } else { 1 };
+    matmul_kernel::launch(
+        &client,
+        count,
+        CubeDim::new_1d((Tile::ACROSS * Tile::DOWN) as u32),
+        vector,
+        input.into_buffer_arg(),
+        words.into_buffer_arg(),
+        bias.into_buffer_arg(),
+        residual.map(CubeTensor::into_buffer_arg).into(),
+        output.clone().into_buffer_arg(),
+        sizes,
+        plan,
+    );
+    output
+}
+
+#[cube(launch)]
+fn matmul_kernel<N: Size>(
+    input: &[Vector<f32, N>],
+    words: &[Vector<u32, Const<4>>],
+    bias: &[f32],
+    residual: ComptimeOption<&[f32]>,
+    output: &mut [f32],
+    sizes: Sizes,
+    #[comptime] plan: Plan,
+) {
+    let staging = comptime![plan.stage()];
+    let rows = comptime![plan.rows];
+    let own_tile = UNIT_POS as usize / comptime![Tile::ACROSS];
+    let first_tile = CUBE_POS_X as usize * comptime![Tile::DOWN];
+    let first_row = CUBE_POS_Y as usize * comptime![Tile::ACROSS * rows] + UNIT_POS as usize % comptime![Tile::ACROSS];
+    let batch = CUBE_POS_Z as usize;
+    let tiles = sizes.rows.div_ceil(TILE);
+    let read_tile = min(first_tile + own_tile, tiles - 1);
+
+    let mut sums = Array::<Vector<f32, Const<4>>>::new(comptime![rows * 2]);
+    #[unroll]
+    for sum in 0..comptime![rows * 2] {
+        sums[sum] = Vector::new(0.0f32.runtime());
+    }
+    let mut staged = Shared::<[Vector<f32, Const<4>>]>::new_slice(comptime![plan.staged()]);
+    let columns = comptime![staging.columns];
+    for first_column in range_stepped(0usize, sizes.columns, columns) {
+        if comptime![plan.is_staged()] {
+            stage(words, &mut staged, first_tile, tiles, first_column, sizes.columns, staging);
+            sync_cube();
+        }
+        let steps = min(sizes.columns - first_column, columns) / 4;
+        for step in 0..steps {
+            let mut values = Array::<f32>::new(comptime![rows * 4]);
+            gather(input, &mut values, &sizes, batch, first_row, first_column + step * 4, plan);
+            #[unroll]
+            for next in 0..4usize {
+                let column = step * 4 + next;
+                #[unroll]
+                for vector in 0..2usize {
+                    let weights = if comptime![plan.is_staged()] {
+                        staged[(own_tile * columns + column) * 2 + vector]
+                    } else {
+                        fetch(words, read_tile * sizes.columns + first_column + column, vector, plan.format)
+                    };
+                    #[unroll]
+                    for row in 0..rows {
+                        sums[row * 2 + vector] += Vector::new(values[row * 4 + next]) * weights;
+                    }
+                }
+            }
+        }
+        if comptime![plan.is_staged()] {
+            // What is staged must not be overwritten before everybody has read it.
+            sync_cube();
+        }
+    }
+    write(bias, residual, output, sums, &sizes, batch, first_row, first_tile + own_tile, plan);
+}
+
+/// Four columns of a thread's rows; rows beyond the last are the last again.
+#[cube]
+fn gather<N: Size>(
+    input: &[Vector<f32, N>],
+    values: &mut Array<f32>,
+    sizes: &Sizes,
+    batch: usize,
+    first_row: usize,
+    column: usize,
+    #[comptime] plan: Plan,
+) {
+    #[unroll]
+    for row in 0..comptime![plan.rows] {
+        let token = min(first_row + row * comptime![Tile::ACROSS], sizes.tokens - 1);
+        if comptime![matches!(plan.matmul.input, Layout::Rows)] {
+            let four = input[((batch * sizes.tokens + token) * sizes.columns + column) / 4];
+            #[unroll]
+            for next in 0..4usize {
+                values[row * 4 + next] = four.extract(next);
+            }
+        } else {
+            #[unroll]
+            for next in 0..4usize {
+                let at = (batch * sizes.columns + column + next) * sizes.tokens + token;
+                values[row * 4 + next] = input[at].extract(0usize);
+            }
+        }
+    }
+}
+
+/// Writes a thread's tile, as far as it is inside.
+#[cube]
+fn write(
+    bias: &[f32],
+    residual: ComptimeOption<&[f32]>,
+    output: &mut [f32],
+    sums: Array<Vector<f32, Const<4>>>,
+    sizes: &Sizes,
+    batch: usize,
+    first_row: usize,
+    tile: usize,
+    #[comptime] plan: Plan,
+) {
+    let is_gated = comptime![matches!(plan.matmul.activation, Some(Activation::Geglu))];
+    let vectors = comptime![if is_gated { 1usize } else { 2usize }];
+    #[unroll]
+    for vector in 0..vectors {
+        #[unroll]
+        for lane in 0..4usize {
+            let value = (tile * vectors + vector) * 4 + lane;
+            if value < sizes.outputs {
+                #[unroll]
+                for row in 0..comptime![plan.rows] {
+                    let token = first_row + row * comptime![Tile::ACROSS];
+                    if token < sizes.tokens {
+                        let sum = sums[row * 2 + vector].extract(lane) + bias[tile * TILE + vector * 4 + lane];
+                        let result = if comptime![is_gated] {
+                            sum * gelu(sums[row * 2 + 1].extract(lane) + bias[tile * TILE + 4 + lane])
+                        } else {
+                            activated(sum, plan.matmul.activation)
+                        };
+                        let at = if comptime![matches!(plan.matmul.output, Layout::Rows)] {
+                            (batch * sizes.tokens + token) * sizes.outputs + value
+                        } else {
+                            (batch * sizes.outputs + value) * sizes.tokens + token
+                        };
+                        let added: ComptimeOption<f32> = residual.as_ref().map(|residual| residual[at]);
+                        output[at] = result + added.unwrap_or(0.0f32.runtime());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cube]
+fn activated(sum: f32, #[comptime] activation: Option<Activation>) -> f32 {
+    match comptime![activation] {
+        None | Some(Activation::Geglu) => sum,
+        Some(Activation::Gelu) => gelu(sum),
+        Some(Activation::QuickGelu) => sum / (1.0f32 + (-1.702f32 * sum).exp()),
+        Some(Activation::Silu) => sum / (1.0f32 + (-sum).exp()),
+    }
+}
+
+#[cube]
+fn gelu(value: f32) -> f32 {
+    0.5 * value * (1.0f32 + Erf::erf(value * comptime![std::f32::consts::FRAC_1_SQRT_2]))
+}
