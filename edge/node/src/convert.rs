@@ -32,7 +32,7 @@ enum Container {
 
 /// The kind that matrices are stored in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
+pub enum Kind {
     /// 8.5 bits a weight.
     #[value(name = "q8_0")]
     Q8_0,
@@ -88,6 +88,15 @@ pub struct Convert {
 }
 
 impl Convert {
+    /// Writes a model as one GGUF with its manifest, and prints what it cost.
+    pub fn gguf(files: &ModelFiles, name: &str, kind: Kind, out: &Path, range_size: u64) -> Result<()> {
+        let mut conversion = Conversion::new(kind.quantisation());
+        gguf::write(files, name, kind.dtype(), &mut conversion, out)
+            .with_context(|| format!("could not write {}", out.display()))?;
+        let manifest = write_manifest(out, range_size)?;
+        output::print(&format!("{}manifest   {}\n", summary(&conversion, out)?, manifest.display()))
+    }
+
     /// Converts, and prints what it cost.
     pub fn run(self) -> Result<()> {
         let Self { model: path, to, kind, out, manifest, range_size } = &self;

@@ -65,7 +65,7 @@ impl DemoScore {
         self.grid.as_deref().map_or(Ok(()), check_folder)?;
         let files = ModelFiles::open(&self.model)?;
         let device = self.device.open()?;
-        let pipeline = model::load(&files, &self.model, self.device, &device)?;
+        let pipeline = model::load(&files, &self.model, &device)?;
         let judge = Judge::new(Sprites::load()?);
         let cancel = interrupt::token()?;
         let bar = progress::counting("drawing", self.count.into());

@@ -108,7 +108,7 @@ impl Generate {
             request.latents = Some(noise);
         }
 
-        let pipeline = model::load(&files, &self.model, self.device, &device)?;
+        let pipeline = model::load(&files, &self.model, &device)?;
         let scheduler = spec.scheduler.unwrap_or_else(|| pipeline.default_scheduler());
         let cancel = interrupt::token()?;
         let mut bar = Bar::new();

@@ -104,7 +104,9 @@ fn parameters(path: &Path) -> Result<Option<String>> {
 impl Contents {
     fn of_folder(folder: &Path) -> Result<Self> {
         let files = ModelFiles::from_folder(folder)?;
-        let mut parts = vec![("unet", files.unet), ("vae", files.vae), ("text_encoder", files.text_encoder)];
+        let mut parts = vec![("unet", files.unet)];
+        parts.extend(files.vae.map(|(_, component)| ("vae", component)));
+        parts.push(("text_encoder", files.text_encoder));
         // SDXL has a second one, which the families that are run here do not have.
         let second = folder.join("text_encoder_2/model.safetensors");
         if second.is_file() {

@@ -17,6 +17,7 @@ mod model;
 mod output;
 mod parse;
 mod progress;
+mod random_model;
 mod serve;
 mod train;
 
@@ -46,6 +47,9 @@ enum Command {
     /// Train a model
     #[command(subcommand)]
     Train(train::Train),
+    /// Make a model of real shapes with random weights, to measure and test with
+    #[command(hide = true)]
+    RandomModel(random_model::RandomModel),
     /// Draw what the demo model was never trained on, and judge it
     DemoScore(demo_score::DemoScore),
     /// Say what is in one of the demo model's pictures
@@ -80,6 +84,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Convert(convert) => convert.run(),
         Command::Serve(serve) => serve.run(),
         Command::Train(train) => train.run(),
+        Command::RandomModel(model) => model.run(),
         Command::DemoScore(score) => score.run(),
         Command::Judge(judge) => judge.run(),
     }

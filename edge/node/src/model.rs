@@ -1,15 +1,15 @@
 //! A model from the command line.
 
-use crate::{device::DeviceKind, progress};
+use crate::progress;
 use anyhow::{Context as _, Result};
 use burn::tensor::Device;
 use diffusion::pipeline::{LoadOptions, ModelFiles, StableDiffusion};
 use std::path::Path;
 
-/// Puts a model on a device, its quantised matrices as they are where the device can read them.
-pub fn load(files: &ModelFiles, path: &Path, kind: DeviceKind, device: &Device) -> Result<StableDiffusion> {
+/// Puts a model on a device, its quantised weights as they are where that serves it best.
+pub fn load(files: &ModelFiles, path: &Path, device: &Device) -> Result<StableDiffusion> {
     let spinner = progress::loading();
-    let loaded = StableDiffusion::load(files, device, LoadOptions { keep_quantised: kind == DeviceKind::Wgpu });
+    let loaded = StableDiffusion::load(files, device, LoadOptions::for_files(files));
     spinner.finish_and_clear();
     loaded.with_context(|| format!("could not load the model in {}", path.display()))
 }

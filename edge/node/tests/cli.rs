@@ -39,9 +39,10 @@ impl Folder {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, bytes).unwrap();
         };
+        let (vae_config, vae) = files.vae.unwrap();
         for (file, text) in [
             ("unet/config.json", &files.unet_config),
-            ("vae/config.json", &files.vae_config),
+            ("vae/config.json", &vae_config),
             ("text_encoder/config.json", &files.text_config),
             ("scheduler/scheduler_config.json", &files.scheduler_config),
             ("tokenizer/vocab.json", &files.vocab),
@@ -52,7 +53,7 @@ impl Folder {
         }
         for (file, part) in [
             (UNET, files.unet),
-            ("vae/diffusion_pytorch_model.safetensors", files.vae),
+            ("vae/diffusion_pytorch_model.safetensors", vae),
             ("text_encoder/model.safetensors", files.text_encoder),
         ] {
             write(file, &to_safetensors(&read_all(&*part.source).unwrap()).unwrap());

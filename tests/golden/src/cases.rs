@@ -96,7 +96,8 @@ impl Bench<'_> {
 
     async fn vae(&self, model: &str) -> Result<Vec<Comparison>> {
         let files = self.data.model(model)?;
-        let vae = load::<VaeConfig, _, _>(&files.vae_config, &files.vae, self.device, AutoencoderKl::new)?;
+        let (config, component) = files.vae.context("the model has no autoencoder")?;
+        let vae = load::<VaeConfig, _, _>(&config, &component, self.device, AutoencoderKl::new)?;
         let posterior = vae.encode(tensor(&self.recorded, "image", self.device)?);
         let decoded = vae.decode(tensor(&self.recorded, "z", self.device)?);
         Ok(vec![

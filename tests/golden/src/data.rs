@@ -194,14 +194,16 @@ impl Data {
         let Model { folder, vae, tokenizer, pad_token, .. } = model.with_context(|| format!("no model {name}"))?;
         Ok(ModelFiles {
             unet_config: self.text(&format!("{folder}/unet/config.json"))?,
-            vae_config: self.text(&format!("{vae}/config.json"))?,
             text_config: self.text(&format!("{folder}/text_encoder/config.json"))?,
             scheduler_config: self.text(&format!("{folder}/scheduler/scheduler_config.json"))?,
             vocab: self.text(&format!("{tokenizer}/vocab.json"))?,
             merges: self.text(&format!("{tokenizer}/merges.txt"))?,
             pad_token,
             unet: self.component(&format!("{folder}/unet/diffusion_pytorch_model.safetensors"))?,
-            vae: self.component(&format!("{vae}/diffusion_pytorch_model.safetensors"))?,
+            vae: Some((
+                self.text(&format!("{vae}/config.json"))?,
+                self.component(&format!("{vae}/diffusion_pytorch_model.safetensors"))?,
+            )),
             text_encoder: self.component(&format!("{folder}/text_encoder/model.safetensors"))?,
             tiny_vae: None,
             card: ModelCard::default(),

@@ -36,9 +36,10 @@ pub fn to_safetensors(tensors: &Tensors) -> Result<Vec<u8>> {
 /// # Errors
 /// When a tensor cannot be read or stored.
 pub fn to_gguf(files: &ModelFiles, dtype: Dtype) -> Result<Vec<u8>> {
+    let (vae_config, vae) = files.vae.as_ref().context("the model has no autoencoder")?;
     let metadata = [
         (keys::UNET, &files.unet_config),
-        (keys::VAE, &files.vae_config),
+        (keys::VAE, vae_config),
         (keys::TEXT, &files.text_config),
         (keys::SCHEDULER, &files.scheduler_config),
         (keys::VOCAB, &files.vocab),
@@ -49,7 +50,7 @@ pub fn to_gguf(files: &ModelFiles, dtype: Dtype) -> Result<Vec<u8>> {
 
     let quantisation = Quantisation::new(dtype);
     let (mut listed, mut bodies) = (Vec::new(), Vec::new());
-    for (part, component) in [("unet", &files.unet), ("vae", &files.vae), ("text_encoder", &files.text_encoder)] {
+    for (part, component) in [("unet", &files.unet), ("vae", vae), ("text_encoder", &files.text_encoder)] {
         let Component { source, .. } = component;
         for (name, raw) in read_all(&**source)? {
             let dtype = quantisation.stored_dtype(&name, &raw.shape);

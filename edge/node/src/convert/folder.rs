@@ -20,13 +20,12 @@ pub fn write(files: &ModelFiles, name: &str, conversion: &mut Conversion, out: &
     if out.exists() && out.read_dir().map_or(true, |mut entries| entries.next().is_some()) {
         bail!("{} is there already and is not an empty folder", out.display());
     }
-    for part in ["unet", "vae", "text_encoder", "tokenizer", "scheduler"] {
+    for part in ["unet", "text_encoder", "tokenizer", "scheduler"] {
         let folder = out.join(part);
         fs::create_dir_all(&folder).with_context(|| format!("could not create {}", folder.display()))?;
     }
     let texts = [
         ("unet/config.json", files.unet_config.clone()),
-        ("vae/config.json", files.vae_config.clone()),
         ("text_encoder/config.json", files.text_config.clone()),
         ("scheduler/scheduler_config.json", files.scheduler_config.clone()),
         ("tokenizer/vocab.json", files.vocab.clone()),
@@ -38,16 +37,13 @@ pub fn write(files: &ModelFiles, name: &str, conversion: &mut Conversion, out: &
     for (file, text) in texts {
         write_text(&out.join(file), &text)?;
     }
-    let mut parts = vec![
-        ("unet", WEIGHTS, &files.unet),
-        ("vae", WEIGHTS, &files.vae),
-        ("text_encoder", TEXT_WEIGHTS, &files.text_encoder),
-    ];
-    if let Some((config, component)) = &files.tiny_vae {
-        let folder = out.join("taesd");
+    let mut parts = vec![("unet", WEIGHTS, &files.unet), ("text_encoder", TEXT_WEIGHTS, &files.text_encoder)];
+    for (part, autoencoder) in [("vae", &files.vae), ("taesd", &files.tiny_vae)] {
+        let Some((config, component)) = autoencoder else { continue };
+        let folder = out.join(part);
         fs::create_dir_all(&folder).with_context(|| format!("could not create {}", folder.display()))?;
         write_text(&folder.join("config.json"), config)?;
-        parts.push(("taesd", WEIGHTS, component));
+        parts.push((part, WEIGHTS, component));
     }
     for (part, file, component) in parts {
         write_part(&out.join(part).join(file), part, &conversion.pieces(component), conversion)?;

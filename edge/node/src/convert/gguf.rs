@@ -25,11 +25,13 @@ pub fn write(files: &ModelFiles, name: &str, target: Dtype, conversion: &mut Con
 }
 
 fn write_to(files: &ModelFiles, name: &str, target: Dtype, conversion: &mut Conversion, out: &Path) -> Result<()> {
-    let taesd = files.tiny_vae.iter().map(|(_, component)| ("taesd", component));
-    let parts = [("unet", &files.unet), ("vae", &files.vae), ("text_encoder", &files.text_encoder)];
+    // In the order in which a run needs them, so that whoever fetches the file from its start can begin before its end.
+    let parts = [("text_encoder", &files.text_encoder), ("unet", &files.unet)];
+    let autoencoders = [("vae", &files.vae), ("taesd", &files.tiny_vae)];
+    let autoencoders = autoencoders.into_iter().filter_map(|(part, found)| Some((part, &found.as_ref()?.1)));
     let pieces: Vec<(String, Piece)> = parts
         .into_iter()
-        .chain(taesd)
+        .chain(autoencoders)
         .flat_map(|(part, component)| {
             conversion.pieces(component).into_iter().map(move |piece| (format!("{part}.{}", piece.name), piece))
         })
@@ -45,14 +47,12 @@ fn write_to(files: &ModelFiles, name: &str, target: Dtype, conversion: &mut Conv
 }
 
 fn metadata(files: &ModelFiles, name: &str, target: Dtype) -> Result<Vec<(String, GgufValue)>> {
-    let ModelFiles { unet_config, vae_config, text_config, scheduler_config, vocab, merges, pad_token, card, .. } =
-        files;
+    let ModelFiles { unet_config, text_config, scheduler_config, vocab, merges, pad_token, card, .. } = files;
     let card = serde_json::to_string(&ModelCard { name: name.to_owned(), ..card.clone() })?;
     let texts = [
         ("general.architecture", "stable-diffusion"),
         ("general.name", name),
         (keys::UNET, unet_config),
-        (keys::VAE, vae_config),
         (keys::TEXT, text_config),
         (keys::SCHEDULER, scheduler_config),
         (keys::VOCAB, vocab),
@@ -60,8 +60,9 @@ fn metadata(files: &ModelFiles, name: &str, target: Dtype) -> Result<Vec<(String
         (keys::PAD, pad_token),
         (keys::CARD, &card),
     ];
-    let taesd = files.tiny_vae.iter().map(|(config, _)| (keys::TAESD, config.as_str()));
-    let texts = texts.into_iter().chain(taesd);
+    let autoencoders = [(keys::VAE, &files.vae), (keys::TAESD, &files.tiny_vae)];
+    let configs = autoencoders.into_iter().filter_map(|(key, found)| Some((key, found.as_ref()?.0.as_str())));
+    let texts = texts.into_iter().chain(configs);
     let mut metadata: Vec<_> = texts.map(|(key, text)| (key.to_owned(), GgufValue::String(text.to_owned()))).collect();
     metadata.push(("general.file_type".to_owned(), GgufValue::U32(file_type(target))));
     if target.is_block_quantised() {

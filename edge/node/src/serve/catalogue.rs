@@ -5,17 +5,17 @@ use crate::family::{Conditioning, Family};
 use anyhow::{Context as _, Result, bail};
 use api::node::ModelOffer;
 use diffusion::{
-    pipeline::{Component, ModelFiles},
+    pipeline::{LoadOptions, ModelFiles},
     scheduler::SchedulerConfig,
     unet::UNetConfig,
-    vae::VaeConfig,
+    vae::{TinyVaeConfig, VaeConfig},
 };
 use spec::{ImageSize, ModelId};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
-use weights::{DEFAULT_RANGE_SIZE, Dtype, FileReader, Manifest, sha256_hex};
+use weights::{DEFAULT_RANGE_SIZE, FileReader, Manifest, sha256_hex};
 
 /// What every model here can do; upscaling is resampling, and asks for no model at all, like cropping.
 const TASKS: [&str; 5] = ["generate", "edit", "inpaint", "upscale", "crop"];
@@ -47,10 +47,10 @@ impl Catalogue {
     ///
     /// # Errors
     /// A folder that cannot be read, or in which there is no model.
-    pub fn of(folder: &Path, keep_quantised: bool) -> Result<Self> {
+    pub fn of(folder: &Path, is_gpu: bool) -> Result<Self> {
         let mut entries: Vec<Entry> = Vec::new();
         for (name, path) in candidates(folder)? {
-            match entry(&name, &path, keep_quantised) {
+            match entry(&name, &path, is_gpu) {
                 Ok(found) if entries.iter().any(|other| other.offer.id == found.offer.id) => {
                     log::warn("a second model of the same name is left out", &[("model", name.into())]);
                 }
@@ -148,21 +148,20 @@ fn itself(folder: &Path) -> Result<Option<PathBuf>> {
     Ok(<[PathBuf; 1]>::try_from(files).ok().map(|[only]| only).filter(|only| name_of(only).starts_with(&name)))
 }
 
-fn entry(name: &str, path: &Path, keep_quantised: bool) -> Result<Entry> {
+fn entry(name: &str, path: &Path, is_gpu: bool) -> Result<Entry> {
     let id = ModelId::new(name)?;
     let files = ModelFiles::open(path)?;
     let unet: UNetConfig = serde_json::from_str(&files.unet_config).context("unet/config.json cannot be read")?;
-    let vae: VaeConfig = serde_json::from_str(&files.vae_config).context("vae/config.json cannot be read")?;
     unet.validate()?;
-    vae.validate()?;
-    if unet.in_channels != vae.latent_channels {
-        bail!("its denoiser takes {} channels where its latents have {}", unet.in_channels, vae.latent_channels);
+    let (latent_channels, factor) = latents(&files)?;
+    if unet.in_channels != latent_channels {
+        bail!("its denoiser takes {} channels where its latents have {latent_channels}", unet.in_channels);
     }
-    let multiple = (vae.factor() << (unet.block_out_channels.len() - 1)) as u32;
+    let multiple = (factor << (unet.block_out_channels.len() - 1)) as u32;
     let family = Family::of(Conditioning::of_config(&files.unet_config), Some(&files.card));
     let side = match (files.card.native_size, unet.sample_size) {
         (Some((width, height)), _) => width.max(height),
-        (None, Some(cells)) => (cells * vae.factor()) as u32,
+        (None, Some(cells)) => (cells * factor) as u32,
         (None, None) => USUAL_SIDE,
     };
     let card = &files.card;
@@ -177,7 +176,20 @@ fn entry(name: &str, path: &Path, keep_quantised: bool) -> Result<Entry> {
         scheduler: SchedulerConfig::from_json(&files.scheduler_config)?.kind().as_str().to_owned(),
         sha256: sha256_of(path)?,
     };
-    Ok(Entry { offer, path: path.to_owned(), bytes: device_bytes(&files, keep_quantised) })
+    Ok(Entry { offer, path: path.to_owned(), bytes: LoadOptions::for_files(&files).device_bytes(&files, is_gpu) })
+}
+
+/// Channels of the latents, and pixels along one side of one.
+fn latents(files: &ModelFiles) -> Result<(usize, usize)> {
+    if let Some((config, _)) = &files.vae {
+        let vae: VaeConfig = serde_json::from_str(config).context("vae/config.json cannot be read")?;
+        vae.validate()?;
+        return Ok((vae.latent_channels, vae.factor()));
+    }
+    let (config, _) = files.tiny_vae.as_ref().context("there is neither a vae nor a taesd")?;
+    let tiny: TinyVaeConfig = serde_json::from_str(config).context("taesd/config.json cannot be read")?;
+    tiny.validate()?;
+    Ok((tiny.latent_channels, tiny.factor()))
 }
 
 /// Twice the side that a model was trained for, since beyond that it draws everything twice and attention's memory grows with the
@@ -185,26 +197,6 @@ fn entry(name: &str, path: &Path, keep_quantised: bool) -> Result<Entry> {
 fn max_side(side: u32, multiple: u32) -> u32 {
     let most = (side.max(USUAL_SIDE / 2) * 2).min(ImageSize::MAX);
     most / multiple * multiple
-}
-
-/// What the weights take once they are on the device, by the rules of `diffusion::nn::Builder`.
-fn device_bytes(files: &ModelFiles, keep_quantised: bool) -> u64 {
-    let tiny = files.tiny_vae.as_ref().map(|(_, component)| component);
-    let parts = [Some(&files.unet), Some(&files.vae), Some(&files.text_encoder), tiny];
-    parts.into_iter().flatten().map(|part| component_bytes(part, keep_quantised)).sum()
-}
-
-fn component_bytes(part: &Component, keep_quantised: bool) -> u64 {
-    let inside = |name: &str| {
-        part.prefix.is_empty() || name.strip_prefix(&part.prefix).is_some_and(|rest| rest.starts_with('.'))
-    };
-    let tensors = part.source.tensors().iter().filter(|info| inside(&info.name));
-    tensors
-        .map(|info| {
-            let is_packed = keep_quantised && info.dtype == Dtype::Q8_0 && info.shape.len() == 2;
-            if is_packed { info.bytes / 34 * 36 } else { info.elements() * 4 }
-        })
-        .sum()
 }
 
 /// The hash of a file, from the manifest beside it where that is its own; of a folder, the hash of its files' names and hashes.

@@ -45,7 +45,6 @@ use catalogue::Catalogue;
 use clap::Args;
 use compute::Compute;
 use device::DeviceChoice;
-use diffusion::pipeline::LoadOptions;
 use drain::Drain;
 use edge::Edge;
 use health::Health;
@@ -122,7 +121,7 @@ impl Serve {
         let (choice, folder) = (self.device, self.models);
         let opened = tokio::task::spawn_blocking(move || -> Result<(DeviceKind, Device, Catalogue)> {
             let (kind, device) = choice.open()?;
-            Ok((kind, device, Catalogue::of(&folder, kind == DeviceKind::Wgpu)?))
+            Ok((kind, device, Catalogue::of(&folder, kind != DeviceKind::Cpu)?))
         });
         let (kind, device, catalogue) = tokio::select! {
             opened = opened => opened.context("looking for models broke off")??,
@@ -135,8 +134,7 @@ impl Serve {
 
         let models = {
             let (catalogue, metrics) = (Arc::clone(&catalogue), Arc::clone(&metrics));
-            let options = LoadOptions { keep_quantised: kind == DeviceKind::Wgpu };
-            move || Painter::new(Models::new(catalogue, device, options, budget, metrics))
+            move || Painter::new(Models::new(catalogue, device, budget, metrics))
         };
         let compute = Compute::start(slots as usize, Arc::clone(&metrics), Arc::clone(&health), models)
             .context("could not start the thread that computes")?;

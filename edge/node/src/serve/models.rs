@@ -34,7 +34,6 @@ struct Loaded {
 pub struct Models {
     catalogue: Arc<Catalogue>,
     device: Device,
-    options: LoadOptions,
     budget: u64,
     loaded: Vec<Loaded>,
     clock: u64,
@@ -43,14 +42,8 @@ pub struct Models {
 
 impl Models {
     /// Nothing is loaded yet; `budget` is in bytes and counts weights, not what a run takes beside them.
-    pub const fn new(
-        catalogue: Arc<Catalogue>,
-        device: Device,
-        options: LoadOptions,
-        budget: u64,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self { catalogue, device, options, budget, loaded: Vec::new(), clock: 0, metrics }
+    pub const fn new(catalogue: Arc<Catalogue>, device: Device, budget: u64, metrics: Arc<Metrics>) -> Self {
+        Self { catalogue, device, budget, loaded: Vec::new(), clock: 0, metrics }
     }
 
     /// The device that all of them are on.
@@ -91,7 +84,7 @@ impl Models {
         let started = Instant::now();
         let pipeline = ModelFiles::open(&path)
             .map_err(anyhow::Error::from)
-            .and_then(|files| Ok(StableDiffusion::load(&files, &self.device, self.options)?))
+            .and_then(|files| Ok(StableDiffusion::load(&files, &self.device, LoadOptions::for_files(&files))?))
             .with_context(|| format!("could not load the model in {}", path.display()))
             .map_err(Missing::Broken)?;
         let (seconds, bytes) = (started.elapsed().as_secs_f64(), pipeline.device_bytes());
@@ -151,7 +144,7 @@ mod tests {
         let metrics = Arc::new(Metrics::default());
         let models = |budget| {
             let catalogue = Arc::clone(&catalogue);
-            Models::new(catalogue, Device::flex(), LoadOptions::default(), budget, Arc::clone(&metrics))
+            Models::new(catalogue, Device::flex(), budget, Arc::clone(&metrics))
         };
         let id = ModelId::new("demo").unwrap();
 

@@ -96,6 +96,18 @@ pub enum Init {
 enum Origin<'a> {
     Checkpoint(&'a dyn TensorSource),
     Random(RefCell<Philox>),
+    Outline(RefCell<Vec<Outlined>>),
+}
+
+/// A parameter that a model has, without its values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outlined {
+    /// The checkpoint's name of it.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// How it starts.
+    pub init: Init,
 }
 
 /// What all builders of one model share.
@@ -121,6 +133,19 @@ impl<'a> BuilderRoot<'a> {
     /// Draws parameters from the initialisers, the same for the same seed on every device.
     pub fn random(seed: u64, device: &Device) -> Self {
         Self::new(Origin::Random(RefCell::new(Philox::new(seed))), device, false)
+    }
+
+    /// Notes which parameters a model has, of whatever size, and makes none of them.
+    pub fn outline(device: &Device) -> Self {
+        Self::new(Origin::Outline(RefCell::default()), device, false)
+    }
+
+    /// What a builder of [`Self::outline`] noted.
+    pub fn outlined(&self) -> Vec<Outlined> {
+        match &self.origin {
+            Origin::Outline(outlined) => outlined.borrow().clone(),
+            Origin::Checkpoint(_) | Origin::Random(_) => Vec::new(),
+        }
     }
 
     fn new(origin: Origin<'a>, device: &Device, keep_quantised: bool) -> Self {
@@ -220,7 +245,7 @@ impl Builder<'_> {
                 let prefix = format!("{}.", self.name(name));
                 source.tensors().iter().any(|info| info.name.starts_with(&prefix))
             }
-            Origin::Random(_) => false,
+            Origin::Random(_) | Origin::Outline(_) => false,
         }
     }
 
@@ -249,6 +274,10 @@ impl Builder<'_> {
                 let values = initial(&mut random.borrow_mut(), shape.iter().product(), init);
                 self.count(values.len() as u64 * 4);
                 Param::initialized(id, Tensor::from_data(TensorData::new(values, shape), self.device()))
+            }
+            Origin::Outline(outlined) => {
+                outlined.borrow_mut().push(Outlined { name: self.name(name), shape: shape.to_vec(), init });
+                Param::initialized(id, Tensor::zeros([1; D], self.device()))
             }
             Origin::Checkpoint(source) => {
                 let tensor = self

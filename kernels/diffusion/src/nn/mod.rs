@@ -10,7 +10,7 @@ mod packed_linear;
 pub mod training;
 
 pub use attention::attend;
-pub use builder::{Builder, BuilderRoot, Init, LoadError, Problem};
+pub use builder::{Builder, BuilderRoot, Init, LoadError, Outlined, Problem};
 pub use conv2d::{Conv2d, Conv2dShape};
 pub use layers::{Activation, Embedding, GroupNorm, LayerNorm, quick_gelu, upsample_nearest};
 pub use linear::Linear;

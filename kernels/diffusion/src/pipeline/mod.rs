@@ -1,5 +1,7 @@
 //! From a prompt to a picture.
 
+mod autoencoder;
+mod load_options;
 mod masked;
 mod model_files;
 mod observer;
@@ -7,7 +9,8 @@ mod preview;
 mod request;
 mod stable_diffusion;
 
+pub use load_options::LoadOptions;
 pub use model_files::{Component, ModelCard, ModelFiles, ModelFilesError, keys};
 pub use observer::{CancelToken, Observer, Silent};
 pub use request::{InitImage, PipelineRequest};
-pub use stable_diffusion::{GenerateError, Generated, LoadModelError, LoadOptions, StableDiffusion};
+pub use stable_diffusion::{GenerateError, Generated, LoadModelError, StableDiffusion};

@@ -71,8 +71,6 @@ pub struct ModelCard {
 pub struct ModelFiles {
     /// `unet/config.json`.
     pub unet_config: String,
-    /// `vae/config.json`.
-    pub vae_config: String,
     /// `text_encoder/config.json`.
     pub text_config: String,
     /// `scheduler/scheduler_config.json`.
@@ -85,11 +83,11 @@ pub struct ModelFiles {
     pub pad_token: String,
     /// The denoiser's weights.
     pub unet: Component,
-    /// The autoencoder's weights.
-    pub vae: Component,
+    /// The autoencoder, with its configuration; a model may have a small one alone.
+    pub vae: Option<(String, Component)>,
     /// The text encoder's weights.
     pub text_encoder: Component,
-    /// A small autoencoder for previews, with its configuration.
+    /// A small autoencoder for previews, or for everything, with its configuration.
     pub tiny_vae: Option<(String, Component)>,
     /// What the model says of itself.
     pub card: ModelCard,
@@ -134,14 +132,17 @@ impl ModelFiles {
             .unwrap_or_default();
         Ok(Self {
             unet_config: get(keys::UNET)?,
-            vae_config: get(keys::VAE)?,
             text_config: get(keys::TEXT)?,
             scheduler_config: get(keys::SCHEDULER)?,
             vocab: get(keys::VOCAB)?,
             merges: get(keys::MERGES)?,
             pad_token: get(keys::PAD)?,
             unet: part("unet"),
-            vae: part("vae"),
+            vae: match source.metadata(keys::TAESD) {
+                // Only a model with a small one can do without.
+                Some(_) => source.metadata(keys::VAE).map(|config| (config.to_owned(), part("vae"))),
+                None => Some((get(keys::VAE)?, part("vae"))),
+            },
             text_encoder: part("text_encoder"),
             tiny_vae: source.metadata(keys::TAESD).map(|config| (config.to_owned(), part("taesd"))),
             card,
@@ -219,19 +220,20 @@ mod folder {
                 Ok(card) => serde_json::from_str(&card).map_err(|source| ConfigError::Json { part: "card", source })?,
                 Err(_) => ModelCard { name, ..ModelCard::default() },
             };
-            let tiny = folder.join("taesd");
+            let [vae, tiny] = ["vae", "taesd"].map(|part| folder.join(part));
+            let autoencoder =
+                |folder: &Path| Ok::<_, ModelFilesError>((text(folder, "config.json")?, component(folder)?));
             Ok(Self {
                 unet_config: text(folder, "unet/config.json")?,
-                vae_config: text(folder, "vae/config.json")?,
                 text_config: text(folder, "text_encoder/config.json")?,
                 scheduler_config: text(folder, "scheduler/scheduler_config.json")?,
                 vocab: text(folder, "tokenizer/vocab.json")?,
                 merges: text(folder, "tokenizer/merges.txt")?,
                 pad_token: pad_token(&tokenizer).or_else(|| pad_token(&special)).unwrap_or("<|endoftext|>".to_owned()),
                 unet: component(&folder.join("unet"))?,
-                vae: component(&folder.join("vae"))?,
+                vae: if tiny.is_dir() && !vae.is_dir() { None } else { Some(autoencoder(&vae)?) },
                 text_encoder: component(&folder.join("text_encoder"))?,
-                tiny_vae: if tiny.is_dir() { Some((text(&tiny, "config.json")?, component(&tiny)?)) } else { None },
+                tiny_vae: if tiny.is_dir() { Some(autoencoder(&tiny)?) } else { None },
                 card,
             })
         }

@@ -1,9 +1,7 @@
 //! What a picture looks like before it is finished.
 
-use crate::{
-    picture::Picture,
-    vae::{AutoencoderKl, AutoencoderTiny},
-};
+use super::autoencoder::Autoencoder;
+use crate::{picture::Picture, vae::AutoencoderTiny};
 use burn::tensor::{ExecutionError, Tensor, TensorData};
 
 /// How previews are made, cheapest that the model allows.
@@ -25,14 +23,10 @@ impl Previewer {
     /// # Shapes
     ///
     /// - latents: `[batch, channels, height, width]`, as the denoiser sees them
-    pub(super) async fn pictures(
-        &self,
-        latents: Tensor<4>,
-        vae: &AutoencoderKl,
-    ) -> Result<Vec<Picture>, ExecutionError> {
+    pub(super) async fn pictures(&self, latents: Tensor<4>, vae: &Autoencoder) -> Result<Vec<Picture>, ExecutionError> {
         let image = match self {
             Self::Tiny(tiny) => (tiny.decode(tiny.unscale(latents)) + 1.0) / 2.0,
-            Self::Full => (vae.decode(vae.unscale(latents)) + 1.0) / 2.0,
+            Self::Full => (vae.decode(latents) + 1.0) / 2.0,
             Self::Linear => (linear(latents) + 1.0) / 2.0,
         };
         pictures_of(image).await

@@ -1,7 +1,8 @@
 //! The pipeline of the Stable Diffusion 1.x and 2.x family.
 
 use super::{
-    CancelToken, Component, InitImage, ModelCard, ModelFiles, Observer, PipelineRequest,
+    CancelToken, Component, InitImage, LoadOptions, ModelCard, ModelFiles, Observer, PipelineRequest,
+    autoencoder::{Autoencoder, AutoencoderConfig},
     masked::Unmasked,
     preview::{Previewer, pictures_of},
 };
@@ -12,7 +13,7 @@ use crate::{
     scheduler::{Schedule, SchedulerConfig, SchedulerError},
     text::{ClipTextConfig, ClipTextModel, Tokenizer, TokenizerError},
     unet::{Context, UNet2DConditionModel, UNetConfig},
-    vae::{AutoencoderKl, AutoencoderTiny, TinyVaeConfig, VaeConfig},
+    vae::{AutoencoderTiny, TinyVaeConfig},
 };
 use burn::tensor::{Device, ExecutionError, Tensor};
 use serde::de::DeserializeOwned;
@@ -29,6 +30,9 @@ pub enum LoadModelError {
     /// The tokenizer's files are not usable.
     #[error("could not read the tokenizer")]
     Tokenizer(#[from] TokenizerError),
+    /// There is nothing to make pixels of latents.
+    #[error("the model has no autoencoder: neither a `vae` nor a `taesd`")]
+    NoAutoencoder,
     /// A part's weights do not fit.
     #[error("could not load the weights of `{part}`")]
     Weights {
@@ -80,13 +84,6 @@ impl From<ExecutionError> for GenerateError {
     }
 }
 
-/// How a model is put on a device.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LoadOptions {
-    /// Matrices that are quantised in the file stay packed on the device, where its kernels can read them.
-    pub keep_quantised: bool,
-}
-
 /// What a run made.
 #[derive(Debug, Clone)]
 pub struct Generated {
@@ -104,7 +101,7 @@ pub struct StableDiffusion {
     tokenizer: Tokenizer,
     text_encoder: ClipTextModel,
     unet: UNet2DConditionModel,
-    vae: AutoencoderKl,
+    vae: Autoencoder,
     scheduler: SchedulerConfig,
     previewer: Previewer,
     card: ModelCard,
@@ -115,7 +112,7 @@ pub struct StableDiffusion {
     device_bytes: u64,
 }
 
-fn parse<T: DeserializeOwned>(part: &'static str, text: &str) -> Result<T, ConfigError> {
+pub(super) fn parse<T: DeserializeOwned>(part: &'static str, text: &str) -> Result<T, ConfigError> {
     serde_json::from_str(text).map_err(|source| ConfigError::Json { part, source })
 }
 
@@ -144,7 +141,7 @@ impl StableDiffusion {
     pub fn load(files: &ModelFiles, device: &Device, options: LoadOptions) -> Result<Self, LoadModelError> {
         let text_config: ClipTextConfig = parse("text_encoder", &files.text_config)?;
         let unet_config: UNetConfig = parse("unet", &files.unet_config)?;
-        let vae_config: VaeConfig = parse("vae", &files.vae_config)?;
+        let vae_config = AutoencoderConfig::of(files)?;
         let scheduler = SchedulerConfig::from_json(&files.scheduler_config)?;
         let tokenizer = Tokenizer::new(&files.vocab, &files.merges, &files.pad_token)?;
 
@@ -154,19 +151,24 @@ impl StableDiffusion {
         let (unet, unet_bytes) = load_part("unet", &files.unet, device, options, |builder| {
             UNet2DConditionModel::new(builder, &unet_config)
         })?;
-        let (vae, vae_bytes) =
-            load_part("vae", &files.vae, device, options, |builder| AutoencoderKl::new(builder, &vae_config))?;
+        let (part, (_, component)) = match (&files.vae, &files.tiny_vae) {
+            (Some(vae), _) => ("vae", vae),
+            (None, Some(tiny)) => ("taesd", tiny),
+            (None, None) => return Err(LoadModelError::NoAutoencoder),
+        };
+        let (vae, vae_bytes) = load_part(part, component, device, options, |builder| vae_config.build(builder))?;
         let mut device_bytes = text_bytes + unet_bytes + vae_bytes;
-        let previewer = match &files.tiny_vae {
-            Some((config, component)) => {
+        let previewer = match (&vae, &files.tiny_vae) {
+            (Autoencoder::Kl(_), Some((config, component))) => {
                 let config: TinyVaeConfig = parse("taesd", config)?;
                 let (tiny, bytes) =
                     load_part("taesd", component, device, options, |builder| AutoencoderTiny::new(builder, &config))?;
                 device_bytes += bytes;
                 Previewer::Tiny(Box::new(tiny))
             }
-            None if vae_bytes <= CHEAP_DECODER_BYTES => Previewer::Full,
-            None => Previewer::Linear,
+            (Autoencoder::Tiny(_), _) => Previewer::Full,
+            (Autoencoder::Kl(_), None) if vae_bytes <= CHEAP_DECODER_BYTES => Previewer::Full,
+            (Autoencoder::Kl(_), None) => Previewer::Linear,
         };
         let factor = vae_config.factor();
         Ok(Self {
@@ -178,7 +180,7 @@ impl StableDiffusion {
             previewer,
             card: files.card.clone(),
             device: device.clone(),
-            latent_channels: vae_config.latent_channels,
+            latent_channels: vae_config.latent_channels(),
             factor,
             multiple: factor << (unet_config.block_out_channels.len() - 1),
             device_bytes,
@@ -260,7 +262,7 @@ impl StableDiffusion {
         let mut pictures = Vec::with_capacity(batch);
         // One picture at a time: the decoder's activations are the largest of the whole run.
         for index in 0..batch {
-            let image = self.vae.decode(self.vae.unscale(latents.clone().narrow(0, index, 1)));
+            let image = self.vae.decode(latents.clone().narrow(0, index, 1));
             let image = (image / 2.0 + 0.5).clamp(0.0, 1.0);
             let image = match &unmasked {
                 Some(unmasked) => unmasked.paste(image, index),
@@ -332,8 +334,7 @@ impl StableDiffusion {
         let InitImage { pixels, strength, noise, mask } = init;
         let [posterior_noise, noise] =
             noise.unwrap_or_else(|| std::array::from_fn(|_| request.noise.draw(shape, &self.device)));
-        let posterior = self.vae.encode(pixels.clone());
-        let original = self.vae.scale(posterior.sample(posterior_noise));
+        let original = self.vae.encode(pixels.clone(), posterior_noise);
 
         let steps = schedule.timesteps().len();
         let taken = ((steps as f64 * f64::from(strength.get()) + 1e-6) as usize).min(steps);

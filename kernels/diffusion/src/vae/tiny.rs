@@ -1,4 +1,4 @@
-//! diffusers' `AutoencoderTiny` (TAESD by Ollin Boer Bohan), for previews.
+//! diffusers' `AutoencoderTiny` (TAESD by Ollin Boer Bohan), for previews, and for whole pictures where a model has no other.
 
 use crate::{
     config::{ConfigError, check_range},
@@ -32,6 +32,11 @@ pub struct TinyVaeConfig {
 }
 
 impl TinyVaeConfig {
+    /// Pixels along one side of a latent.
+    pub const fn factor(&self) -> usize {
+        1 << (self.decoder_block_out_channels.len() - 1)
+    }
+
     /// Refuses what no such network has.
     ///
     /// # Errors
@@ -131,6 +136,11 @@ impl AutoencoderTiny {
             };
         }
         hidden * 2.0 - 1.0
+    }
+
+    /// From the encoder's latents to those that are denoised.
+    pub fn scale(&self, latents: Tensor<4>) -> Tensor<4> {
+        latents * self.scaling_factor
     }
 
     /// From denoised latents to those that the decoder takes.

@@ -111,9 +111,10 @@ fn safetensors_of_every_precision_and_in_shards_load_the_same() -> Result<()> {
 fn a_folder_loads_like_its_parts() -> Result<()> {
     let files = Data::folder().model("tiny-sd21")?;
     let folder = tempfile::tempdir()?;
+    let (vae_config, vae) = files.vae.as_ref().context("the model has an autoencoder")?;
     let parts = [
         ("unet/config.json", &files.unet_config),
-        ("vae/config.json", &files.vae_config),
+        ("vae/config.json", vae_config),
         ("text_encoder/config.json", &files.text_config),
         ("scheduler/scheduler_config.json", &files.scheduler_config),
         ("tokenizer/vocab.json", &files.vocab),
@@ -128,7 +129,7 @@ fn a_folder_loads_like_its_parts() -> Result<()> {
     }
     for (name, component) in [
         ("unet/diffusion_pytorch_model.safetensors", &files.unet),
-        ("vae/diffusion_pytorch_model.safetensors", &files.vae),
+        ("vae/diffusion_pytorch_model.safetensors", vae),
         ("text_encoder/model.safetensors", &files.text_encoder),
     ] {
         fs::write(folder.path().join(name), to_safetensors(&read_all(&*component.source)?)?)?;

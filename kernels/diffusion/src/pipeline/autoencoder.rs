@@ -1,0 +1,88 @@
+//! What stands between pixels and latents: the full autoencoder, or a small one alone.
+
+use super::{LoadModelError, ModelFiles, stable_diffusion::parse};
+use crate::{
+    config::ConfigError,
+    nn::Builder,
+    vae::{AutoencoderKl, AutoencoderTiny, TinyVaeConfig, VaeConfig},
+};
+use burn::tensor::Tensor;
+
+/// The autoencoder that a model has.
+#[derive(Debug, Clone)]
+pub(super) enum Autoencoder {
+    /// diffusers' `AutoencoderKL`.
+    Kl(Box<AutoencoderKl>),
+    /// diffusers' `AutoencoderTiny`, where a model comes without the full one.
+    Tiny(Box<AutoencoderTiny>),
+}
+
+/// The configuration of either.
+pub(super) enum AutoencoderConfig {
+    Kl(VaeConfig),
+    Tiny(TinyVaeConfig),
+}
+
+impl AutoencoderConfig {
+    /// Of the full one, else of the small one.
+    pub(super) fn of(files: &ModelFiles) -> Result<Self, LoadModelError> {
+        match (&files.vae, &files.tiny_vae) {
+            (Some((config, _)), _) => Ok(Self::Kl(parse("vae", config)?)),
+            (None, Some((config, _))) => Ok(Self::Tiny(parse("taesd", config)?)),
+            (None, None) => Err(LoadModelError::NoAutoencoder),
+        }
+    }
+
+    pub(super) const fn latent_channels(&self) -> usize {
+        match self {
+            Self::Kl(config) => config.latent_channels,
+            Self::Tiny(config) => config.latent_channels,
+        }
+    }
+
+    /// Pixels along one side of a latent.
+    pub(super) const fn factor(&self) -> usize {
+        match self {
+            Self::Kl(config) => config.factor(),
+            Self::Tiny(config) => config.factor(),
+        }
+    }
+
+    pub(super) fn build(&self, builder: &Builder<'_>) -> Result<Autoencoder, ConfigError> {
+        Ok(match self {
+            Self::Kl(config) => Autoencoder::Kl(Box::new(AutoencoderKl::new(builder, config)?)),
+            Self::Tiny(config) => Autoencoder::Tiny(Box::new(AutoencoderTiny::new(builder, config)?)),
+        })
+    }
+}
+
+impl Autoencoder {
+    /// # Shapes
+    ///
+    /// - latents: `[batch, latent_channels, height, width]`, as the denoiser sees them
+    /// - output: `[batch, 3, factor * height, factor * width]`, about -1..1
+    pub(super) fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Kl(vae) => vae.decode(vae.unscale(latents)),
+            Self::Tiny(tiny) => tiny.decode(tiny.unscale(latents)),
+        }
+    }
+
+    /// Latents as the denoiser sees them; the small one has no spread, and leaves the noise alone.
+    ///
+    /// # Shapes
+    ///
+    /// - image: `[batch, 3, height, width]` in -1..1
+    /// - noise, output: `[batch, latent_channels, height / factor, width / factor]`
+    pub(super) fn encode(&self, image: Tensor<4>, noise: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Kl(vae) => vae.scale(vae.encode(image).sample(noise)),
+            Self::Tiny(tiny) => {
+                let encoded = tiny.scale(tiny.encode(image));
+                let [_, channels, height, width] = encoded.dims();
+                let [batch, ..] = noise.dims();
+                encoded.expand([batch, channels, height, width])
+            }
+        }
+    }
+}
