@@ -4,6 +4,14 @@
 //! of the value, `bytes` an `ArrayBuffer` that is *transferred*, never copied, when the message has pixels or a file. JSON
 //! text is chosen over a structured object because both ends then share serde's one representation and a test can read it.
 
+mod models;
+mod wanted;
+
+pub use models::{
+    Adapter, Checked, Fetching, ModelCost, ModelDetails, ModelPart, Offer, PartProgress, ProbeReport, StoredModel,
+};
+pub use wanted::{HUB, Wanted, WantedError};
+
 use serde::{Deserialize, Serialize};
 use spec::{GenerateSpec, Progress, Seed};
 
@@ -37,11 +45,43 @@ pub enum Request {
         /// The run to stop.
         run: u32,
     },
-    /// Delete every stored byte of a model.
+    /// Delete every stored byte of a model, of this visit or an earlier one; answered by `forgotten`.
     Forget {
         /// URL of the model's manifest.
         manifest_url: String,
     },
+    /// List what is stored; answered by `models`.
+    Models,
+    /// Find the models behind an address or a Hub name, without fetching them; answered by `found` or `model_failed`.
+    Find {
+        /// What the visitor wrote, as [`Wanted`] reads it.
+        wanted: String,
+        /// Where Hub names are looked up, without a slash at its end.
+        hub: String,
+    },
+    /// Read a model's manifest and the header of its file, and nothing more of it; answered by `inspected`.
+    Inspect {
+        /// URL of the model's manifest.
+        manifest_url: String,
+    },
+    /// Fetch what is missing of a model without loading it; answered by many `fetching`, then `fetched`, `paused` or
+    /// `model_failed`.
+    Fetch {
+        /// URL of the model's manifest.
+        manifest_url: String,
+    },
+    /// Stop fetching a model; what is verified stays. Answered by `paused`.
+    Pause {
+        /// URL of the model's manifest.
+        manifest_url: String,
+    },
+    /// Hash every stored range again and mark those that are damaged as missing; answered by `checking` and `checked`.
+    Verify {
+        /// URL of the model's manifest.
+        manifest_url: String,
+    },
+    /// Measure this device for about five seconds; answered by `probed`.
+    Probe,
 }
 
 /// Which device to compute on.
@@ -117,6 +157,59 @@ pub enum Event {
         message: String,
         /// The worker must be replaced (a lost device, an exhausted memory).
         fatal: bool,
+    },
+    /// What is stored, in the order of names.
+    Models {
+        /// The models.
+        models: Vec<StoredModel>,
+    },
+    /// What is behind an address or a Hub name.
+    Found {
+        /// What was asked for.
+        wanted: String,
+        /// The models, at least one.
+        offers: Vec<Offer>,
+    },
+    /// What a model is and takes.
+    Inspected(Box<ModelDetails>),
+    /// Where fetching a model stands.
+    Fetching(Fetching),
+    /// All of a model is stored and verified.
+    Fetched {
+        /// URL of the model's manifest.
+        manifest_url: String,
+    },
+    /// A model is not fetched any further until it is asked for again.
+    Paused {
+        /// URL of the model's manifest.
+        manifest_url: String,
+    },
+    /// Where verifying a model stands.
+    Checking {
+        /// URL of the model's manifest.
+        manifest_url: String,
+        /// Stored bytes that were hashed.
+        bytes: f64,
+        /// Stored bytes in all.
+        of: f64,
+    },
+    /// Every stored range of a model was hashed.
+    Checked(Checked),
+    /// Nothing of a model is stored any more.
+    Forgotten {
+        /// URL of the model's manifest.
+        manifest_url: String,
+    },
+    /// What this device was measured at.
+    Probed(ProbeReport),
+    /// What was asked about a model could not be done; what is verified stays.
+    ModelFailed {
+        /// URL of the model's manifest, or what was to be found; `None` when it was no single model.
+        manifest_url: Option<String>,
+        /// What kind of failure.
+        code: ErrorCode,
+        /// What was wrong, where, and what to do.
+        message: String,
     },
 }
 

@@ -5,7 +5,13 @@
 use super::{Result, error::EngineError, wire};
 use burn::tensor::{Device, Distribution, Tensor, module::conv2d, ops::ConvOptions};
 use protocol::{DeviceChoice, DeviceReport, DeviceSpeed, ErrorCode, Event};
+use std::cell::RefCell;
 use web_time::Instant;
+
+thread_local! {
+    /// A second GPU device in one worker is an error.
+    static GPU: RefCell<Option<Device>> = const { RefCell::new(None) };
+}
 
 /// A device and what the page is told of it.
 pub struct Chosen {
@@ -16,12 +22,24 @@ pub struct Chosen {
 }
 
 /// What the browser says of its adapter.
-struct Adapter {
+pub struct Adapter {
     name: String,
     is_software: bool,
+    limits: wgpu::Limits,
 }
 
-async fn find_adapter() -> Option<Adapter> {
+impl Adapter {
+    /// What the page is told of it.
+    pub fn report(self) -> protocol::Adapter {
+        let Self { name, is_software, limits } = self;
+        let max_buffer_bytes = limits.max_buffer_size as f64;
+        let max_binding_bytes = limits.max_storage_buffer_binding_size as f64;
+        protocol::Adapter { name, is_software, max_buffer_bytes, max_binding_bytes }
+    }
+}
+
+/// The adapter that burn will take, if the browser has one.
+pub async fn find_adapter() -> Option<Adapter> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wgpu::Backends::BROWSER_WEBGPU,
         ..wgpu::InstanceDescriptor::new_without_display_handle()
@@ -30,16 +48,23 @@ async fn find_adapter() -> Option<Adapter> {
         power_preference: wgpu::PowerPreference::HighPerformance,
         ..wgpu::RequestAdapterOptions::default()
     };
-    let info = instance.request_adapter(&options).await.ok()?.get_info();
+    let adapter = instance.request_adapter(&options).await.ok()?;
+    let info = adapter.get_info();
     let lower = info.name.to_lowercase();
     let is_software = info.device_type == wgpu::DeviceType::Cpu
         || ["swiftshader", "llvmpipe", "lavapipe", "software", "basic render"].iter().any(|word| lower.contains(word));
     let name = if info.name.is_empty() { "one that the browser does not name".to_owned() } else { info.name };
-    Some(Adapter { name, is_software })
+    Some(Adapter { name, is_software, limits: adapter.limits() })
 }
 
 /// Opens the GPU, and has the page told when it is lost.
-async fn open_gpu() -> Result<Device> {
+///
+/// # Errors
+/// [`EngineError::Device`] when the browser refuses it.
+pub async fn open_gpu() -> Result<Device> {
+    if let Some(device) = GPU.with_borrow(Clone::clone) {
+        return Ok(device);
+    }
     let (device, setup) = Device::wgpu_options().init_with_setup_async().await.map_err(|error| {
         // The details are for whoever opens the console; a visitor can only choose another device.
         wire::warn(&error.to_string());
@@ -49,6 +74,7 @@ async fn open_gpu() -> Result<Device> {
         let message = format!("the browser took the GPU away ({reason:?}: {message})");
         wire::post(&Event::Error { run: None, code: ErrorCode::Device, message, fatal: true }, None);
     });
+    GPU.set(Some(device.clone()));
     Ok(device)
 }
 

@@ -1,22 +1,20 @@
-//! Fetching a model range by range: verified, stored, resumed, retried.
+//! Fetching a model range by range: verified, stored, resumed, retried, and stopped when asked to.
 
 use super::{
     Result,
     error::EngineError,
-    say,
-    storage::{self, Storage},
+    fetch::{Stop, body, fetch, sleep, whole_length},
+    inspect, record, say,
+    source::Source,
+    storage::Storage,
 };
-use gloo_net::http::{Request, Response};
-use js_sys::Promise;
-use protocol::{Download, ErrorCode, Event};
-use wasm_bindgen_futures::JsFuture;
-use web_sys::AbortSignal;
+use protocol::{Download, ErrorCode, Event, Fetching, ModelPart, PartProgress};
 use web_time::Instant;
 use weights::Manifest;
 
 const ATTEMPTS: u32 = 4;
 /// A server that ignores ranges may send the whole file only when it is at most this large.
-const WHOLE_FILE_LIMIT: u64 = 64 << 20;
+pub const WHOLE_FILE_LIMIT: u64 = 64 << 20;
 /// Files up to this size are verified again on every visit; larger ones were verified when they were stored.
 const VERIFY_LIMIT: u64 = 64 << 20;
 
@@ -26,126 +24,113 @@ pub struct Fetched {
     pub storage: Storage,
 }
 
-fn network(url: &str) -> impl FnOnce(gloo_net::Error) -> EngineError {
-    let url = url.to_owned();
-    move |error| EngineError::Network { url, reason: error.to_string() }
-}
-
-async fn fetch(url: &str, range: Option<(u64, u64)>) -> Result<Response> {
-    let request = Request::get(url);
-    // A server that goes silent is given up after half a minute and the time that the part takes on a slow line.
-    let patience = 30_000 + range.map_or(0, |(_, length)| length / 50) as u32;
-    let request = request.abort_signal(Some(&AbortSignal::timeout_with_u32(patience)));
-    let request = match range {
-        // Parts are kept by us; the browser's cache would hold everything twice.
-        Some((offset, length)) => request
-            .header("Range", &format!("bytes={offset}-{}", offset + length - 1))
-            .cache(web_sys::RequestCache::NoStore),
-        None => request.cache(web_sys::RequestCache::NoCache),
-    };
-    let response = request.send().await.map_err(network(url))?;
-    if response.ok() {
-        Ok(response)
-    } else {
-        Err(EngineError::Status { url: url.to_owned(), status: response.status() })
-    }
-}
-
-/// Waits without holding the worker up.
-pub async fn sleep(milliseconds: i32) {
-    let promise = Promise::new(&mut |resolve, _| {
-        let scope = super::wire::scope();
-        drop(scope.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, milliseconds));
-    });
-    drop(JsFuture::from(promise).await);
-}
-
-/// Fetches what is not here yet.
+/// Fetches what is not here yet of a model that is to be loaded.
 ///
 /// # Errors
 /// [`EngineError`]; what was verified stays stored, so that the next attempt goes on from there.
 pub async fn fetch_model(manifest_url: &str) -> Result<Fetched> {
-    let manifest = manifest(manifest_url).await?;
-    let url = manifest_url
-        .rsplit_once('/')
-        .map_or_else(|| manifest.file.clone(), |(base, _)| format!("{base}/{}", manifest.file));
-    storage::remember(manifest_url, &manifest);
-    let mut fetcher = Fetcher {
-        url,
-        storage: Storage::open(&manifest).await,
-        started: Instant::now(),
-        stored: 0,
-        fetched: 0,
-        manifest,
-    };
-    fetcher.check_stored();
-    for range in 0..fetcher.manifest.ranges.len() {
-        if !fetcher.storage.has(range) {
-            fetcher.fetch_range(range).await?;
-        }
-    }
-    fetcher.report(1);
-    Ok(Fetched { storage: fetcher.storage })
+    let source = Source::resolve(manifest_url).await?;
+    // A browser that refuses to remember it loses only visits without a network.
+    drop(record::keep(&source, None).await);
+    let storage = Storage::open(&source.manifest).await;
+    let fetcher = Fetcher::new(source, storage, Listener::Load);
+    Ok(Fetched { storage: fetcher.run().await? })
 }
 
-/// The manifest as the server has it now, or, without a network, as an earlier visit left it.
-async fn manifest(url: &str) -> Result<Manifest> {
-    let fetched = match fetch(url, None).await {
-        Ok(response) => response.binary().await.map_err(network(url)),
-        Err(error) => Err(error),
-    };
-    match fetched {
-        Ok(text) => {
-            let manifest = Manifest::parse(&text)?;
-            storage::keep_manifest(url, &text).await;
-            Ok(manifest)
-        }
-        Err(error @ EngineError::Network { .. }) => match storage::kept_manifest(url).await {
-            Some(text) => Ok(Manifest::parse(&text)?),
-            None => Err(error),
-        },
-        Err(error) => Err(error),
-    }
+/// Fetches what is not here yet of a model that is to be kept for later.
+///
+/// # Errors
+/// As [`fetch_model`], and [`EngineError::Stopped`] once `stop` says so.
+pub async fn keep_model(manifest_url: &str, stop: &Stop) -> Result<()> {
+    let source = Source::resolve(manifest_url).await?;
+    // Before anything large is fetched it is known that this is a model.
+    let details = inspect::details(&source).await?;
+    record::keep(&source, Some(Box::new(details.clone()))).await?;
+    let storage = Storage::open_files(&source.manifest).await?;
+    Fetcher::new(source, storage, Listener::Keep { stop, parts: details.parts }).run().await.map(drop)
 }
 
-struct Fetcher {
-    url: String,
-    manifest: Manifest,
+/// How much of each part of a file is stored, of which these ranges are.
+pub fn part_progress(source: &Source, parts: &[ModelPart], has: impl Fn(usize) -> bool) -> Vec<PartProgress> {
+    let stored: Vec<(f64, f64)> = (0..source.ranges())
+        .filter(|&range| has(range))
+        .map(|range| source.bounds(range))
+        .map(|(offset, length)| (offset as f64, length as f64))
+        .collect();
+    parts.iter().map(|part| part.progress(&stored)).collect()
+}
+
+/// Who wants the model.
+enum Listener<'a> {
+    /// The picture view, now: without room it gets the model in memory.
+    Load,
+    /// The visitor, for later: without room it cannot be had.
+    Keep { stop: &'a Stop, parts: Vec<ModelPart> },
+}
+
+struct Fetcher<'a> {
+    source: Source,
     storage: Storage,
+    listener: Listener<'a>,
     started: Instant,
     stored: u64,
     fetched: u64,
 }
 
-impl Fetcher {
+impl<'a> Fetcher<'a> {
+    fn new(source: Source, storage: Storage, listener: Listener<'a>) -> Self {
+        Self { source, storage, listener, started: Instant::now(), stored: 0, fetched: 0 }
+    }
+
+    async fn run(mut self) -> Result<Storage> {
+        self.check_stored();
+        for range in 0..self.source.ranges() {
+            if !self.storage.has(range) {
+                self.fetch_range(range).await?;
+            }
+        }
+        if !self.source.is_hashed() {
+            self.seal().await?;
+        }
+        self.report(1);
+        Ok(self.storage)
+    }
+
+    const fn stop(&self) -> Option<&'a Stop> {
+        match self.listener {
+            Listener::Load => None,
+            Listener::Keep { stop, .. } => Some(stop),
+        }
+    }
+
     fn report(&self, attempt: u32) {
         let seconds = self.started.elapsed().as_secs_f64();
-        say(&Event::Download(Download {
+        let download = Download {
             bytes: self.stored as f64,
-            of: self.manifest.size as f64,
+            of: self.source.manifest.size as f64,
             fetched: self.fetched as f64,
             bytes_per_second: (self.fetched > 0 && seconds > 0.0).then(|| self.fetched as f64 / seconds),
             attempt,
-        }));
-    }
-
-    fn bounds(&self, range: usize) -> (u64, u64) {
-        self.manifest.range(range).unwrap_or((0, 0))
+        };
+        say(&match &self.listener {
+            Listener::Load => Event::Download(download),
+            Listener::Keep { parts, .. } => {
+                let parts = part_progress(&self.source, parts, |range| self.storage.has(range));
+                Event::Fetching(Fetching { manifest_url: self.source.url.clone(), download, parts })
+            }
+        });
     }
 
     /// Counts what an earlier visit left, and forgets what is damaged.
     fn check_stored(&mut self) {
-        let verify = self.manifest.size <= VERIFY_LIMIT;
-        for range in 0..self.manifest.ranges.len() {
+        let verify = self.source.manifest.size <= VERIFY_LIMIT;
+        for range in 0..self.source.ranges() {
             if !self.storage.has(range) {
                 continue;
             }
-            let (offset, length) = self.bounds(range);
-            let whole = !verify
-                || self
-                    .storage
-                    .get(offset, length)
-                    .is_ok_and(|bytes| self.manifest.verify_range(range, &bytes).is_ok());
+            let (offset, length) = self.source.bounds(range);
+            let whole =
+                !verify || self.storage.get(offset, length).is_ok_and(|bytes| self.source.accepts(range, &bytes));
             if whole {
                 self.stored += length;
             } else {
@@ -156,21 +141,31 @@ impl Fetcher {
     }
 
     async fn fetch_range(&mut self, range: usize) -> Result<()> {
-        let (offset, length) = self.bounds(range);
+        let (offset, length) = self.source.bounds(range);
         let mut attempt = 1;
         loop {
-            let failure = match self.try_range(range, offset, length).await {
+            let outcome = self.try_range(range, offset, length).await;
+            if self.stop().is_some_and(Stop::is_asked) && outcome.is_err() {
+                return Err(EngineError::Stopped);
+            }
+            let failure = match outcome {
                 Ok(bytes) => {
                     self.fetched += length;
                     self.keep(range, offset, &bytes)?;
                     self.stored += length;
                     self.report(attempt);
-                    return Ok(());
+                    return if self.stop().is_some_and(Stop::is_asked) { Err(EngineError::Stopped) } else { Ok(()) };
                 }
                 Err(error) => error,
             };
-            // A refusal (404, 403, 416) will not change by asking again.
-            let is_final = matches!(failure, EngineError::Status { status: 400..=499, .. });
+            // A refusal (404, 403, 416) will not change by asking again, nor will a server that knows no ranges.
+            let is_final = matches!(
+                failure,
+                EngineError::Status { status: 400..=499, .. }
+                    | EngineError::NoRanges { .. }
+                    | EngineError::OtherSize { .. }
+                    | EngineError::Insecure { .. }
+            );
             if attempt == ATTEMPTS || is_final {
                 return Err(match failure {
                     EngineError::Corrupt { part, parts, .. } => EngineError::Corrupt { part, parts, attempts: attempt },
@@ -184,29 +179,30 @@ impl Fetcher {
     }
 
     async fn try_range(&self, range: usize, offset: u64, length: u64) -> Result<Vec<u8>> {
-        let response = fetch(&self.url, Some((offset, length))).await?;
+        let Source { file_url, manifest, .. } = &self.source;
+        let response = fetch(file_url, Some((offset, length)), self.stop()).await?;
+        check_length(&self.source, whole_length(&response))?;
         let whole_file = response.status() == 200;
-        if whole_file && self.manifest.size > WHOLE_FILE_LIMIT {
-            return Err(EngineError::Network {
-                url: self.url.clone(),
-                reason: "the server does not answer range requests".to_owned(),
-            });
+        if whole_file && manifest.size > WHOLE_FILE_LIMIT {
+            return Err(EngineError::NoRanges { url: file_url.clone() });
         }
-        let mut bytes = response.binary().await.map_err(network(&self.url))?;
-        if whole_file && bytes.len() as u64 == self.manifest.size && length < self.manifest.size {
+        let mut bytes = body(file_url, &response).await?;
+        if whole_file && bytes.len() as u64 == manifest.size && length < manifest.size {
             bytes = bytes[offset as usize..(offset + length) as usize].to_vec();
         }
-        let parts = self.manifest.ranges.len();
-        match self.manifest.verify_range(range, &bytes) {
-            Ok(()) => Ok(bytes),
-            Err(_) => Err(EngineError::Corrupt { part: range + 1, parts, attempts: 1 }),
+        if self.source.accepts(range, &bytes) {
+            Ok(bytes)
+        } else {
+            Err(EngineError::Corrupt { part: range + 1, parts: self.source.ranges(), attempts: 1 })
         }
     }
 
-    /// Stores a range; where there is no room the model is kept in memory for this visit, and the user is told.
+    /// Stores a range; where there is no room, a model that is wanted now is kept in memory for this visit, and the user is told.
     fn keep(&mut self, range: usize, offset: u64, bytes: &[u8]) -> Result<()> {
         match self.storage.put(range, offset, bytes) {
-            Err(error @ (EngineError::Quota(_) | EngineError::Storage(_))) if self.storage.is_kept() => {
+            Err(error @ (EngineError::Quota(_) | EngineError::Storage(_)))
+                if self.storage.is_kept() && matches!(self.listener, Listener::Load) =>
+            {
                 say(&Event::Error {
                     run: None,
                     code: ErrorCode::Quota,
@@ -223,9 +219,9 @@ impl Fetcher {
     }
 
     fn move_to_memory(&mut self) {
-        let mut memory = Storage::in_memory(&self.manifest);
-        for range in 0..self.manifest.ranges.len() {
-            let (offset, length) = self.bounds(range);
+        let mut memory = Storage::in_memory(&self.source.manifest);
+        for range in 0..self.source.ranges() {
+            let (offset, length) = self.source.bounds(range);
             if self.storage.has(range)
                 && let Ok(bytes) = self.storage.get(offset, length)
             {
@@ -234,9 +230,30 @@ impl Fetcher {
         }
         self.storage = memory;
     }
+
+    /// Hashes a whole file of which only that hash is known, and remembers the hashes of its ranges from now on.
+    async fn seal(&mut self) -> Result<()> {
+        let wanted = &self.source.manifest;
+        let found = Manifest::of(&self.storage, &wanted.file, wanted.range_size)?;
+        if found.sha256 == wanted.sha256 {
+            self.source.manifest = found;
+            drop(record::keep(&self.source, None).await);
+            return Ok(());
+        }
+        // Nobody knows which range it is.
+        (0..self.source.ranges()).for_each(|range| self.storage.reject(range));
+        Err(EngineError::OtherHash { file: self.source.manifest.file.clone() })
+    }
 }
 
-/// Lets the worker hear messages between two steps.
-pub async fn breathe() {
-    sleep(0).await;
+/// Compares what the manifest says with what the server has.
+///
+/// # Errors
+/// [`EngineError::OtherSize`].
+pub fn check_length(source: &Source, found: Option<u64>) -> Result<()> {
+    let Manifest { file, size, .. } = &source.manifest;
+    match found {
+        Some(found) if found != *size => Err(EngineError::OtherSize { file: file.clone(), stated: *size, found }),
+        _ => Ok(()),
+    }
 }

@@ -20,8 +20,124 @@ pub enum EngineError {
         /// What the browser said.
         reason: String,
     },
+    /// A server elsewhere could not be reached, or does not let this page read from it.
+    #[error(
+        "{url} could not be fetched: the server is away, or it does not let other pages read from it (it must send \
+         Access-Control-Allow-Origin)"
+    )]
+    Unreachable {
+        /// What was asked for.
+        url: String,
+    },
+    /// An address that a page of https may not fetch from.
+    #[error(
+        "{url} begins with http://, and a page that came over https:// may not fetch from there; use an https:// address"
+    )]
+    Insecure {
+        /// What was asked for.
+        url: String,
+    },
+    /// A page where a manifest was expected.
+    #[error("{url} answers with a web page and not with a manifest; copy the address of the file itself")]
+    WebPage {
+        /// What was asked for.
+        url: String,
+    },
+    /// A file without anything to verify it by.
+    #[error(
+        "there is no manifest beside {url}, so nothing could be verified; make one with `darkroom convert … --manifest` \
+         and put it there as {url}.manifest.json"
+    )]
+    NoManifest {
+        /// The file.
+        url: String,
+    },
+    /// A server that sends whole files only.
+    #[error(
+        "the server of {url} does not answer range requests, which a model of this size needs; put the file elsewhere"
+    )]
+    NoRanges {
+        /// The file.
+        url: String,
+    },
+    /// A manifest that is not this file's.
+    #[error(
+        "the manifest says that {file} has {stated} bytes, but the server has {found}; the manifest is of another file, \
+         so ask whoever put it there for the right one"
+    )]
+    OtherSize {
+        /// The file.
+        file: String,
+        /// What the manifest says.
+        stated: u64,
+        /// What the server says.
+        found: u64,
+    },
+    /// A whole file that is not what was promised.
+    #[error(
+        "{file} is here, but its SHA-256 is not the one that the Hub states, so none of it is used; fetch it again"
+    )]
+    OtherHash {
+        /// The file.
+        file: String,
+    },
+    /// What was written cannot be a model.
+    #[error(transparent)]
+    Wanted(#[from] protocol::WantedError),
+    /// The Hub has no such repository.
+    #[error("{hub} has no public model {repository}; look for a typing error in the name")]
+    NoRepository {
+        /// Its name.
+        repository: String,
+        /// Where it was looked up.
+        hub: String,
+    },
+    /// The Hub's answer is not a list of files.
+    #[error("{hub} did not answer with a list of files; is it a Hub?")]
+    Hub {
+        /// Where it was looked up.
+        hub: String,
+        /// What is wrong with the answer.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A repository whose models must be converted first.
+    #[error(
+        "{repository} has only {what}. Convert it first: download it, run `darkroom convert --model {name} --to gguf \
+         --type q8_0 --out {name}-q8_0.gguf --manifest`, put both files where a web server serves them, and add the \
+         address of the manifest"
+    )]
+    Unconverted {
+        /// Its name.
+        repository: String,
+        /// The last part of its name.
+        name: String,
+        /// What it has.
+        what: &'static str,
+    },
+    /// A repository without a model.
+    #[error("{repository} has no model in it: neither GGUF nor safetensors")]
+    NoModel {
+        /// Its name.
+        repository: String,
+    },
+    /// Fetching was stopped.
+    #[error("stopped")]
+    Stopped,
+    /// Nothing of the model is stored.
+    #[error("nothing of this model is stored")]
+    NotStored,
+    /// A file that can be verified only as a whole.
+    #[error("{file} has one hash for all of it, so it is verified when its last byte is here; download the rest first")]
+    NotWhole {
+        /// The file.
+        file: String,
+    },
+    /// Files that someone else has open.
+    #[error("the model is in use, by another tab or because it is being loaded; try again when that is done")]
+    InUse,
     /// The server answered with an error.
-    #[error("the server answered {status} to {url}")]
+    #[error("the server answered {status} to {url}{}", advice(*.status))]
     Status {
         /// What was asked for.
         url: String,
@@ -64,6 +180,9 @@ pub enum EngineError {
         /// Bytes that its size wants.
         expected: usize,
     },
+    /// A configuration in the model's file is not usable.
+    #[error(transparent)]
+    Config(#[from] diffusion::config::ConfigError),
     /// The model's file is not usable.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -84,18 +203,40 @@ pub enum EngineError {
 impl EngineError {
     const fn code(&self) -> ErrorCode {
         match self {
-            Self::Network { .. } | Self::Status { .. } => ErrorCode::Network,
-            Self::Corrupt { .. } => ErrorCode::Corrupt,
+            Self::Network { .. } | Self::Unreachable { .. } | Self::Status { .. } | Self::NoRanges { .. } => {
+                ErrorCode::Network
+            }
+            Self::Corrupt { .. } | Self::OtherHash { .. } => ErrorCode::Corrupt,
             Self::Quota(_) => ErrorCode::Quota,
             Self::Device(_) | Self::Generate(GenerateError::Device(_)) => ErrorCode::Device,
-            Self::Manifest(_) | Self::Weights(_) | Self::Files(_) | Self::Model(_) => ErrorCode::Model,
-            Self::NotLoaded | Self::Busy | Self::InitImage { .. } | Self::Generate(_) => ErrorCode::Request,
+            Self::Manifest(_)
+            | Self::WebPage { .. }
+            | Self::OtherSize { .. }
+            | Self::NoModel { .. }
+            | Self::Unconverted { .. }
+            | Self::Config(_)
+            | Self::Weights(_)
+            | Self::Files(_)
+            | Self::Model(_) => ErrorCode::Model,
+            Self::Insecure { .. }
+            | Self::NoManifest { .. }
+            | Self::Wanted(_)
+            | Self::NoRepository { .. }
+            | Self::Hub { .. }
+            | Self::Stopped
+            | Self::NotStored
+            | Self::NotWhole { .. }
+            | Self::InUse
+            | Self::NotLoaded
+            | Self::Busy
+            | Self::InitImage { .. }
+            | Self::Generate(_) => ErrorCode::Request,
             Self::Message(_) | Self::Storage(_) | Self::Png(_) => ErrorCode::Internal,
         }
     }
 
-    /// The event that tells the page.
-    pub fn event(&self, run: Option<u32>) -> Event {
+    /// The kind of failure, and what it is with all its causes.
+    pub fn told(&self) -> (ErrorCode, String) {
         let mut message = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
@@ -103,8 +244,24 @@ impl EngineError {
             message.push_str(&error.to_string());
             cause = error.source();
         }
+        (self.code(), message)
+    }
+
+    /// The event that tells the page.
+    pub fn event(&self, run: Option<u32>) -> Event {
+        let (code, message) = self.told();
         let fatal = matches!(self, Self::Generate(GenerateError::Device(_)));
-        Event::Error { run, code: self.code(), message, fatal }
+        Event::Error { run, code, message, fatal }
+    }
+}
+
+/// What to do about a refusal, where that is not plain.
+const fn advice(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "; it is not public",
+        404 | 410 => "; there is no such file, so check the address",
+        416 => "; the file is shorter than its manifest says",
+        _ => "",
     }
 }
 

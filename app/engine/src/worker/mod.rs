@@ -3,9 +3,16 @@
 mod device;
 mod download;
 mod error;
+mod fetch;
+mod find;
 #[cfg(feature = "golden")]
 mod golden;
+mod inspect;
+mod models;
+mod probe;
+mod record;
 mod session;
+mod source;
 mod storage;
 mod task;
 mod wire;
@@ -43,6 +50,7 @@ pub fn start() {
 
 /// Cancelling works while another request runs; everything else is a task of its own.
 fn handle(session: &Rc<RefCell<Session>>, request: Request, bytes: Option<Vec<u8>>) {
+    let Some(request) = models::handle(request) else { return };
     match request {
         Request::Cancel { run } => session.borrow().cancel(run),
         Request::Load { manifest_url, device } => {
@@ -56,9 +64,8 @@ fn handle(session: &Rc<RefCell<Session>>, request: Request, bytes: Option<Vec<u8
                 session::generate(&session, run, spec, init).await
             });
         }
-        Request::Forget { manifest_url } => {
-            task::spawn(None, async move { storage::forget(&manifest_url).await });
-        }
+        // Whatever is about models was taken above.
+        _ => {}
     }
 }
 

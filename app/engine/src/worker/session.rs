@@ -1,11 +1,6 @@
 //! What the worker holds: a loaded model, and the run that goes on.
 
-use super::{
-    Result, device,
-    download::{breathe, fetch_model},
-    error::EngineError,
-    say, wire,
-};
+use super::{Result, device, download::fetch_model, error::EngineError, fetch::breathe, say, wire};
 use diffusion::{
     infotext::infotext,
     picture::Picture,

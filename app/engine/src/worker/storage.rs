@@ -1,7 +1,8 @@
 //! A model's bytes: in the origin's private file system, or in memory where there is none.
 //!
 //! Two files hold a model, named after its hash: the bytes, and one byte for each range that says whether it was verified and
-//! written. The second is written after the first is flushed, so a reload at any point finds only verified ranges.
+//! written. The second is written after the first is flushed, so a reload at any point finds only verified ranges. Beside
+//! them stands what is remembered of a model (see [`super::record`]).
 
 use super::{
     Result,
@@ -9,14 +10,14 @@ use super::{
     wire,
 };
 use js_sys::{Promise, Reflect};
-use std::{cell::RefCell, io, rc::Rc};
+use std::io;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    FileSystemDirectoryHandle, FileSystemFileHandle, FileSystemGetDirectoryOptions, FileSystemGetFileOptions,
+    File, FileSystemDirectoryHandle, FileSystemFileHandle, FileSystemGetDirectoryOptions, FileSystemGetFileOptions,
     FileSystemReadWriteOptions, FileSystemSyncAccessHandle,
 };
-use weights::{Manifest, ReadAt, sha256_hex};
+use weights::{Manifest, ReadAt};
 
 const FOLDER: &str = "models";
 
@@ -30,7 +31,11 @@ fn is_quota(error: &EngineError) -> bool {
 }
 
 async fn wait<T: wasm_bindgen::JsCast>(promise: Promise) -> Result<T> {
-    JsFuture::from(promise).await.map_err(failed)?.dyn_into().map_err(failed)
+    wait_any(promise).await?.dyn_into().map_err(failed)
+}
+
+async fn wait_any(promise: Promise) -> Result<JsValue> {
+    JsFuture::from(promise).await.map_err(failed)
 }
 
 async fn folder() -> Result<FileSystemDirectoryHandle> {
@@ -109,6 +114,19 @@ impl Storage {
         }
     }
 
+    /// The same, where memory is no use.
+    ///
+    /// # Errors
+    /// [`EngineError::InUse`] when another tab, or the loading of a picture's model, has the files open, and
+    /// [`EngineError::Storage`] where the browser has no private file system.
+    pub async fn open_files(manifest: &Manifest) -> Result<Self> {
+        match Self::files(manifest).await {
+            Ok(place) => Ok(Self { place, size: manifest.size }),
+            Err(EngineError::Storage(text)) if text.starts_with("NoModificationAllowed") => Err(EngineError::InUse),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Keeps the model for this visit only.
     pub fn in_memory(manifest: &Manifest) -> Self {
         let place = Place::Memory { data: vec![0; manifest.size as usize], done: vec![false; manifest.ranges.len()] };
@@ -117,7 +135,7 @@ impl Storage {
 
     async fn files(manifest: &Manifest) -> Result<Place> {
         let folder = folder().await?;
-        let done_name = format!("{}.ranges", manifest.sha256);
+        let done_name = flags_name(&manifest.sha256);
         let probe = Handle(open(&folder, &done_name, true).await?);
         let mut flags = vec![0; manifest.ranges.len()];
         let complete = probe.read(0, &mut flags)? == flags.len() && flags.iter().all(|&flag| flag == 1);
@@ -194,52 +212,85 @@ impl ReadAt for Storage {
     }
 }
 
-fn manifest_name(url: &str) -> String {
-    format!("{}.manifest", sha256_hex(url.as_bytes()))
+/// The name of the file that says which ranges of a model are verified.
+pub fn flags_name(hash: &str) -> String {
+    format!("{hash}.ranges")
 }
 
-/// Keeps a manifest for visits without a network; a browser that refuses loses only that.
-pub async fn keep_manifest(url: &str, text: &[u8]) {
-    let write = async {
-        let handle = Handle(open(&folder().await?, &manifest_name(url), false).await?);
-        handle.0.truncate_with_f64(text.len() as f64).map_err(failed)?;
-        handle.write(0, text)
-    };
-    drop(write.await);
+/// Which ranges of a model are verified, whoever has its files open.
+pub async fn flags(manifest: &Manifest) -> Vec<bool> {
+    let stored = read_small(&flags_name(&manifest.sha256)).await.unwrap_or_default();
+    (0..manifest.ranges.len()).map(|range| stored.get(range) == Some(&1)).collect()
 }
 
-/// The manifest that an earlier visit left.
-pub async fn kept_manifest(url: &str) -> Option<Vec<u8>> {
-    let handle = Handle(open(&folder().await.ok()?, &manifest_name(url), true).await.ok()?);
-    let size = handle.0.get_size().ok()?;
-    let mut text = vec![0; size as usize];
-    let read = handle.read(0, &mut text).ok()?;
-    (read > 0 && read == text.len()).then_some(text)
+/// Marks ranges as missing.
+///
+/// # Errors
+/// [`EngineError::InUse`] when another tab, or the loading of a picture's model, has the file open.
+pub async fn reject(manifest: &Manifest, ranges: &[usize]) -> Result<()> {
+    let opened = open(&folder().await?, &flags_name(&manifest.sha256), false).await;
+    let handle = Handle(opened.map_err(|_| EngineError::InUse)?);
+    ranges.iter().try_for_each(|&range| handle.write(range as u64, &[0]))
 }
 
-thread_local! {
-    /// Hashes of the models that were opened in this worker, by manifest address, for forgetting.
-    static OPENED: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Remembers which files belong to an address.
-pub fn remember(url: &str, manifest: &Manifest) {
-    OPENED.with_borrow_mut(|opened| opened.push((url.to_owned(), manifest.sha256.clone())));
-}
-
-/// Deletes every stored byte of a model.
+/// Reads a stretch of a model's stored file, whoever has it open.
 ///
 /// # Errors
 /// [`EngineError::Storage`] when the browser refuses.
-pub async fn forget(url: &str) -> Result<()> {
-    let hashes: Rc<[String]> = OPENED.with_borrow(|opened| {
-        opened.iter().filter(|(opened, _)| opened == url).map(|(_, hash)| hash.clone()).collect()
-    });
-    let folder = folder().await?;
-    for hash in hashes.iter() {
-        for name in [format!("{hash}.ranges"), hash.clone()] {
-            JsFuture::from(folder.remove_entry(&name)).await.map_err(failed)?;
-        }
+pub async fn read_stretch(hash: &str, offset: u64, length: u64) -> Result<Vec<u8>> {
+    let file = file(hash).await?;
+    let slice = file.slice_with_f64_and_f64(offset as f64, (offset + length) as f64).map_err(failed)?;
+    let buffer: js_sys::ArrayBuffer = wait(slice.array_buffer()).await?;
+    Ok(js_sys::Uint8Array::new(&buffer).to_vec())
+}
+
+/// A file as it is now, without opening it for this worker alone.
+async fn file(name: &str) -> Result<File> {
+    let handle: FileSystemFileHandle = wait(folder().await?.get_file_handle(name)).await?;
+    wait(handle.get_file()).await
+}
+
+/// All of a small file; nothing when there is none.
+pub async fn read_small(name: &str) -> Option<Vec<u8>> {
+    let buffer: js_sys::ArrayBuffer = wait(file(name).await.ok()?.array_buffer()).await.ok()?;
+    Some(js_sys::Uint8Array::new(&buffer).to_vec())
+}
+
+/// Writes all of a small file.
+///
+/// # Errors
+/// [`EngineError::Storage`] when the browser refuses.
+pub async fn write_small(name: &str, bytes: &[u8]) -> Result<()> {
+    let handle = Handle(open(&folder().await?, name, false).await?);
+    handle.0.truncate_with_f64(bytes.len() as f64).map_err(failed)?;
+    handle.write(0, bytes)
+}
+
+/// Deletes a file, if it is there.
+///
+/// # Errors
+/// [`EngineError::InUse`] when someone has it open.
+pub async fn remove(name: &str) -> Result<()> {
+    match wait_any(folder().await?.remove_entry(name)).await {
+        Err(EngineError::Storage(text)) if text.starts_with("NotFoundError") => Ok(()),
+        Err(EngineError::Storage(text)) if text.starts_with("NoModificationAllowed") => Err(EngineError::InUse),
+        other => other.map(drop),
     }
-    Ok(())
+}
+
+/// The names of all files.
+///
+/// # Errors
+/// [`EngineError::Storage`] where the browser has no private file system.
+pub async fn names() -> Result<Vec<String>> {
+    let keys = folder().await?.keys();
+    let mut names = Vec::new();
+    loop {
+        let next = wait_any(keys.next().map_err(failed)?).await?;
+        let field = |name: &str| Reflect::get(&next, &name.into()).unwrap_or(JsValue::UNDEFINED);
+        if field("done").is_truthy() {
+            return Ok(names);
+        }
+        names.extend(field("value").as_string());
+    }
 }

@@ -3,12 +3,14 @@
 mod blocks;
 mod config;
 mod context;
+mod cost;
 mod model;
 mod time_embedding;
 mod transformer;
 
 pub use config::{PerBlock, UNetConfig};
 pub use context::Context;
+pub use cost::Cost;
 pub use model::UNet2DConditionModel;
 
 use crate::nn::{Builder, Conv2d, Conv2dShape, GroupNorm, Linear};

@@ -2,6 +2,7 @@
 
 mod autoencoder;
 mod config;
+mod cost;
 mod tiny;
 
 pub use autoencoder::{AutoencoderKl, Posterior};
