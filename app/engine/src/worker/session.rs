@@ -49,9 +49,7 @@ pub async fn load(session: &Rc<RefCell<Session>>, manifest_url: &str, choice: De
     let fetched = fetch_model(manifest_url).await?;
     let source = weights::open(Box::new(fetched.storage))?;
     let files = ModelFiles::from_gguf(&Rc::from(source))?;
-    // Packed matrices are read by the GPU's kernels; the CPU's are faster on plain ones.
-    let options = LoadOptions { keep_quantised: chosen.report.device == DeviceChoice::Webgpu };
-    let model = StableDiffusion::load(&files, &chosen.device, options)?;
+    let model = StableDiffusion::load(&files, &chosen.device, LoadOptions::for_files(&files))?;
     let card = model.card();
     say(&Event::Ready(ModelInfo {
         name: card.name.clone(),
