@@ -26,13 +26,17 @@ struct Plan {
     format: Format,
     /// Tiles of channels side by side in a workgroup: more of them where there are few pixels.
     tiles: usize,
+    /// Pixels of a thread.
+    pixels: usize,
 }
 
 impl Plan {
-    fn new(options: Conv3x3, format: Format, pixel_tiles: usize, channels: usize) -> Self {
-        let wanted = Tile::THREADS / pixel_tiles.next_power_of_two().max(1);
+    fn new(options: Conv3x3, format: Format, [channels, height, width]: [usize; 3]) -> Self {
+        // A row that is shorter than a tile would leave most of it empty.
+        let pixels = width.next_power_of_two().min(Tile::PIXELS);
+        let wanted = Tile::THREADS / (width.div_ceil(pixels) * height).next_power_of_two().max(1);
         let tiles = wanted.clamp(1, Tile::MOST_SIDE_BY_SIDE).min(channels.div_ceil(TILE).next_power_of_two());
-        Self { options, format, tiles }
+        Self { options, format, tiles, pixels }
     }
 
     /// Threads that have pixels of their own.
@@ -72,8 +76,8 @@ pub fn launch(
     let [batch, out_channels, out_height, out_width] = shape.dims();
     let client = input.client.clone();
     let output = empty_device_contiguous_dtype(client.clone(), input.device.clone(), shape, input.dtype);
-    let pixel_tiles = out_width.div_ceil(Tile::PIXELS) * out_height;
-    let plan = Plan::new(options, operand.format, pixel_tiles, out_channels);
+    let plan = Plan::new(options, operand.format, [out_channels, out_height, out_width]);
+    let pixel_tiles = out_width.div_ceil(plan.pixels) * out_height;
     let count = CubeCount::Static(
         pixel_tiles.div_ceil(plan.across()) as u32,
         out_channels.div_ceil(TILE * plan.tiles) as u32,
@@ -106,7 +110,7 @@ fn conv3x3_kernel(
     sizes: Sizes,
     #[comptime] plan: Plan,
 ) {
-    let pixels = comptime![Tile::PIXELS];
+    let pixels = comptime![plan.pixels];
     let vectors = comptime![Tile::VECTORS];
     let rows_of_tiles = sizes.out_width.div_ceil(pixels);
     let pixel_tile = CUBE_POS_X as usize * comptime![plan.across()] + UNIT_POS as usize % comptime![plan.across()];
@@ -148,7 +152,7 @@ fn conv3x3_kernel(
         }
     }
     if is_inside {
-        write(residual, output, sums, &sizes, &place, plan.options.activation);
+        write(residual, output, sums, &sizes, &place, plan);
     }
 }
 
@@ -178,7 +182,7 @@ fn accumulate(
     local: usize,
     #[comptime] plan: Plan,
 ) {
-    let pixels = comptime![Tile::PIXELS];
+    let pixels = comptime![plan.pixels];
     let vectors = comptime![Tile::VECTORS];
     let step = comptime![if plan.options.halve { 2usize } else { 1usize }];
     let scale = comptime![if plan.options.double { 2usize } else { 1usize }];
@@ -229,9 +233,9 @@ fn write(
     sums: Array<Vector<f32, Const<4>>>,
     sizes: &Sizes,
     place: &Place,
-    #[comptime] activation: Option<Activation>,
+    #[comptime] plan: Plan,
 ) {
-    let pixels = comptime![Tile::PIXELS];
+    let pixels = comptime![plan.pixels];
     let vectors = comptime![Tile::VECTORS];
     #[unroll]
     for vector in 0..vectors {
@@ -247,7 +251,7 @@ fn write(
                         let sum = sums[pixel * vectors + vector].extract(lane);
                         let added: ComptimeOption<f32> = residual.as_ref().map(|residual| residual[at]);
                         let sum = sum + added.unwrap_or(0.0f32.runtime());
-                        output[at] = activated(sum, activation);
+                        output[at] = activated(sum, plan.options.activation);
                     }
                 }
             }

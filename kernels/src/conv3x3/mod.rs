@@ -58,7 +58,7 @@ impl Conv3x3 {
 struct Tile;
 
 impl Tile {
-    /// Pixels in a row.
+    /// Pixels in a row, at most.
     const PIXELS: usize = 8;
     /// Channels, in vectors of four: a tile of the packed weights.
     const VECTORS: usize = TILE / 4;

@@ -25,6 +25,8 @@ struct Plan {
     format: Format,
     /// Rows of a thread.
     rows: usize,
+    /// Threads along rows.
+    across: usize,
 }
 
 impl Plan {
@@ -34,7 +36,7 @@ impl Plan {
     }
 
     const fn stage(self) -> Stage {
-        Stage { format: self.format, tiles: Tile::DOWN, columns: Tile::COLUMNS, threads: Tile::ACROSS * Tile::DOWN }
+        Stage { format: self.format, tiles: Tile::DOWN, columns: Tile::COLUMNS, threads: self.across * Tile::DOWN }
     }
 
     /// Vectors of the workgroup's memory.
@@ -58,10 +60,11 @@ pub fn launch(
     let (batch, tokens) = if is_flat { (1, batch * tokens) } else { (batch, tokens) };
     let client = input.client.clone();
     let output = empty_device_contiguous_dtype(client.clone(), input.device.clone(), shape, input.dtype);
-    let plan = Plan { matmul, format: operand.format, rows: Tile::rows(tokens) };
+    let across = tokens.next_power_of_two().min(Tile::ACROSS);
+    let plan = Plan { matmul, format: operand.format, rows: Tile::rows(tokens), across };
     let count = CubeCount::Static(
         operand.rows.div_ceil(Tile::DOWN * TILE) as u32,
-        tokens.div_ceil(Tile::ACROSS * plan.rows) as u32,
+        tokens.div_ceil(plan.across * plan.rows) as u32,
         batch as u32,
     );
     let sizes = SizesLaunch::new(tokens, operand.columns, operand.rows, outputs);
@@ -70,7 +73,7 @@ pub fn launch(
     matmul_kernel::launch(
         &client,
         count,
-        CubeDim::new_1d((Tile::ACROSS * Tile::DOWN) as u32),
+        CubeDim::new_1d((plan.across * Tile::DOWN) as u32),
         vector,
         input.into_buffer_arg(),
         words.into_buffer_arg(),
@@ -95,9 +98,9 @@ fn matmul_kernel<N: Size>(
 ) {
     let staging = comptime![plan.stage()];
     let rows = comptime![plan.rows];
-    let own_tile = UNIT_POS as usize / comptime![Tile::ACROSS];
+    let own_tile = UNIT_POS as usize / comptime![plan.across];
     let first_tile = CUBE_POS_X as usize * comptime![Tile::DOWN];
-    let first_row = CUBE_POS_Y as usize * comptime![Tile::ACROSS * rows] + UNIT_POS as usize % comptime![Tile::ACROSS];
+    let first_row = CUBE_POS_Y as usize * comptime![plan.across * rows] + UNIT_POS as usize % comptime![plan.across];
     let batch = CUBE_POS_Z as usize;
     let tiles = sizes.rows.div_ceil(TILE);
     let read_tile = min(first_tile + own_tile, tiles - 1);
@@ -156,7 +159,7 @@ fn gather<N: Size>(
 ) {
     #[unroll]
     for row in 0..comptime![plan.rows] {
-        let token = min(first_row + row * comptime![Tile::ACROSS], sizes.tokens - 1);
+        let token = min(first_row + row * comptime![plan.across], sizes.tokens - 1);
         if comptime![matches!(plan.matmul.input, Layout::Rows)] {
             let four = input[((batch * sizes.tokens + token) * sizes.columns + column) / 4];
             #[unroll]
@@ -196,7 +199,7 @@ fn write(
             if value < sizes.outputs {
                 #[unroll]
                 for row in 0..comptime![plan.rows] {
-                    let token = first_row + row * comptime![Tile::ACROSS];
+                    let token = first_row + row * comptime![plan.across];
                     if token < sizes.tokens {
                         let sum = sums[row * 2 + vector].extract(lane) + bias[tile * TILE + vector * 4 + lane];
                         let result = if comptime![is_gated] {

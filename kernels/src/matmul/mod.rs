@@ -71,7 +71,7 @@ impl Matmul {
 struct Tile;
 
 impl Tile {
-    /// Threads along rows.
+    /// Threads along rows, at most.
     const ACROSS: usize = 8;
     /// Threads along outputs, each with a tile of eight.
     const DOWN: usize = 8;

@@ -32,6 +32,15 @@ export class Engine {
     return new Engine(context, page);
   }
 
+  /** The same visitor again, with what is stored, on a new page. */
+  async again() {
+    const url = this.page.url();
+    await this.page.close();
+    this.page = await this.context.newPage();
+    await this.page.goto(url);
+    await this.page.evaluate(startWorker);
+  }
+
   /** Compares a recorded case on `device`, `cpu` or `webgpu`. */
   async compare(name, device) {
     const { answer } = await this.#ask({ golden: JSON.stringify({ case: name, device }) });
@@ -39,10 +48,21 @@ export class Engine {
     return answer.compared;
   }
 
-  /** Loads the demo model onto a device. */
-  load(device) {
-    const request = { type: 'load', manifest_url: `/${MANIFEST}`, device };
+  /** Loads a model, the demo's unless told otherwise, onto a device. */
+  load(device, manifest = `/${MANIFEST}`) {
+    const request = { type: 'load', manifest_url: manifest, device };
     return this.#ask({ message: JSON.stringify(request) });
+  }
+
+  /** Draws with the loaded model: `{events, png}`, the last event being `done`. */
+  async generate(spec) {
+    const { events, bytes } = await this.#ask({ message: JSON.stringify({ type: 'generate', run: 1, spec, init_image: null }) });
+    return { events, png: Buffer.from(bytes) };
+  }
+
+  /** What `gpu_meter.mjs` has counted so far; counts of a stretch begin anew with `reset`. */
+  async meter(kind = 'read') {
+    return (await this.#ask({ meter: kind })).meter;
   }
 
   /** The final latents of a run with the loaded model. */
@@ -66,11 +86,17 @@ async function startWorker() {
   const worker = new Worker('/engine_loader.js', { type: 'module' });
   let settle;
   let fail;
+  let events = [];
+  let bytes = [];
   worker.onmessage = ({ data }) => {
     if (data.ready) settle();
+    else if (data.meter) settle({ meter: data.meter });
     else if (data.golden) settle({ answer: JSON.parse(data.golden), numbers: [...data.numbers] });
     else {
       const event = JSON.parse(data.message);
+      events.push(event);
+      if (event.type === 'image') bytes = [...new Uint8Array(data.bytes)];
+      if (event.type === 'done') settle({ events, bytes });
       if (event.type === 'ready') settle(event);
       if (event.type === 'error') fail(new Error(event.message));
     }
@@ -81,6 +107,7 @@ async function startWorker() {
       [settle, fail] = [resolve, reject];
     });
   window.ask = (message) => {
+    [events, bytes] = [[], []];
     const answer = answered();
     worker.postMessage(message);
     return answer;

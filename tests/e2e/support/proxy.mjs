@@ -1,7 +1,7 @@
 // A server in front of the real one: it counts what is asked for, and answers wrongly when told to.
 
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import http from 'node:http';
 import { join } from 'node:path';
 
@@ -55,6 +55,28 @@ export class Proxy {
         const body = await readFile(join(folder, path.slice(prefix.length)));
         const type = /\.m?js$/.test(path) ? 'text/javascript' : path.endsWith('.wasm') ? 'application/wasm' : 'application/octet-stream';
         return { ...answer, status: 200, headers: { ...answer.headers, 'content-type': type }, body };
+      },
+    );
+  }
+
+  /** Has the files of a folder in place of the server's below `prefix`, range by range, however large they are. */
+  overlayRanges(prefix, folder) {
+    this.spoil(
+      ({ path }) => path.startsWith(prefix),
+      async (answer, { path, range }) => {
+        const file = await open(join(folder, path.slice(prefix.length)));
+        try {
+          const { size } = await file.stat();
+          const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(range) ?? [null, 0, size - 1];
+          const last = Math.min(Number(to), size - 1);
+          const body = Buffer.alloc(last - from + 1);
+          await file.read(body, 0, body.length, Number(from));
+          const headers = { 'content-type': 'application/octet-stream', 'accept-ranges': 'bytes' };
+          if (!range) return { ...answer, status: 200, headers, body };
+          return { ...answer, status: 206, headers: { ...headers, 'content-range': `bytes ${from}-${last}/${size}` }, body };
+        } finally {
+          await file.close();
+        }
       },
     );
   }

@@ -103,15 +103,16 @@ fn describe(source: &Source, file: GgufFile<Beginning>) -> Result<ModelDetails> 
     let file: Rc<dyn TensorSource> = Rc::new(file);
     let files = ModelFiles::from_gguf(&file)?;
     let unet: UNetConfig = parse("unet", &files.unet_config)?;
-    let vae: VaeConfig = parse("vae", &files.vae_config)?;
+    let vae: Option<VaeConfig> = files.vae.as_ref().map(|(config, _)| parse("vae", config)).transpose()?;
     let text: ClipTextConfig = parse("text_encoder", &files.text_config)?;
     let tiny: Option<TinyVaeConfig> = files.tiny_vae.as_ref().map(|(config, _)| parse("taesd", config)).transpose()?;
     unet.validate()?;
-    vae.validate()?;
+    vae.as_ref().map_or(Ok(()), VaeConfig::validate)?;
     text.validate()?;
     tiny.as_ref().map_or(Ok(()), TinyVaeConfig::validate)?;
 
-    let factor = vae.factor();
+    // A model has one of them, or it would not have been read.
+    let factor = vae.as_ref().map(VaeConfig::factor).or(tiny.as_ref().map(TinyVaeConfig::factor)).unwrap_or(8);
     let card = files.card;
     let native = card.native_size.unwrap_or_else(|| {
         let side = (unet.sample_size.unwrap_or(64) * factor) as u32;
@@ -121,7 +122,7 @@ fn describe(source: &Source, file: GgufFile<Beginning>) -> Result<ModelDetails> 
     let latents = (native.1 as usize / factor, native.0 as usize / factor);
     let has_cheap_decoder = parameters("vae") <= CHEAP_DECODER_PARAMETERS;
     let cost =
-        cost(&unet, &vae, tiny.as_ref(), Run { latents, tokens: text.max_position_embeddings, has_cheap_decoder });
+        cost(&unet, vae.as_ref(), tiny.as_ref(), Run { latents, tokens: text.max_position_embeddings, has_cheap_decoder });
     Ok(ModelDetails {
         manifest_url: source.url.clone(),
         name: if card.name.is_empty() { stem(&source.manifest.file) } else { card.name.clone() },
@@ -146,12 +147,13 @@ struct Run {
     has_cheap_decoder: bool,
 }
 
-fn cost(unet: &UNetConfig, vae: &VaeConfig, tiny: Option<&TinyVaeConfig>, run: Run) -> ModelCost {
+fn cost(unet: &UNetConfig, vae: Option<&VaeConfig>, tiny: Option<&TinyVaeConfig>, run: Run) -> ModelCost {
     let Run { latents: (height, width), tokens, has_cheap_decoder } = run;
     let denoiser = unet.cost(height, width, tokens);
-    let decoder = vae.decode_cost(height, width);
+    let small = tiny.map(|tiny| tiny.decode_cost(height, width)).unwrap_or_default();
+    let decoder = vae.map_or(small, |vae| vae.decode_cost(height, width));
     let preview = match tiny {
-        Some(tiny) => tiny.decode_cost(height, width).macs,
+        Some(_) => small.macs,
         None if has_cheap_decoder => decoder.macs,
         None => 0,
     };
