@@ -13,6 +13,7 @@ mod browser;
 mod check;
 mod dist;
 mod edge;
+mod full_size;
 mod golden;
 mod http;
 mod layers;

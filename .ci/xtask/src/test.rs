@@ -13,6 +13,7 @@ use tokio::process::Command;
 use crate::browser::Browser;
 use crate::dist;
 use crate::edge;
+use crate::full_size;
 use crate::golden;
 use crate::place::Place;
 use crate::process::{heard, quiet, shown};
@@ -146,6 +147,7 @@ async fn run_browser(place: &Place, filter: Option<&str>) -> Result<Tally> {
     let browser = Browser::ensure(place, Steps::Plain).await?;
     let mut node = place.command("node");
     browser.apply(place, &mut node);
+    node.env("DARKROOM_FULL_SIZE", full_size::ensure(place, Steps::Plain).await?);
     let mut tally = run_node(place, &mut node, "browser-tests", &files, filter).await?;
     tally += sizes;
     Ok(tally)

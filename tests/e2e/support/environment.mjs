@@ -20,3 +20,5 @@ export const chromiumPath = given('CHROMIUM');
 export const playwrightPath = given('PLAYWRIGHT_CORE');
 /** Whether snapshots are written anew instead of compared. */
 export const updatesSnapshots = process.env.DARKROOM_UPDATE_SNAPSHOTS === '1';
+/** A model of SD-Turbo's size with random weights, its manifest beside it. */
+export const fullSizeModel = process.env.DARKROOM_FULL_SIZE;

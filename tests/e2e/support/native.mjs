@@ -20,13 +20,14 @@ export async function demoModel() {
   return join(folder, file);
 }
 
-/** Draws with `darkroom generate`; returns the PNG file's bytes, the final latents, what was printed and the most memory it had. */
-export async function generate({ prompt, steps, seed }) {
+/** Draws with `darkroom generate`, the demo model unless told otherwise; returns the PNG file's bytes, the final latents, what was printed and the most memory it had. */
+export async function generate({ prompt, steps, seed, model, width, height }) {
   const folder = await mkdtemp(join(tmpdir(), 'darkroom-'));
   try {
     const [out, saved] = ['out.png', 'latents.safetensors'].map((name) => join(folder, name));
     const options = ['--prompt', prompt, '--steps', steps, '--seed', seed, '--out', out, '--save-latents', saved];
-    const running = run(program, ['generate', '--model', await demoModel(), ...options.map(String)]);
+    if (width) options.push('--width', width, '--height', height);
+    const running = run(program, ['generate', '--model', model ?? (await demoModel()), ...options.map(String)]);
     const [{ stdout }, memory] = await Promise.all([running, peakMemory(running.child)]);
     return { bytes: await readFile(out), latents: floats(await readFile(saved), 'final_latents'), printed: stdout, memory };
   } finally {

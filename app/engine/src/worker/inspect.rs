@@ -121,8 +121,12 @@ fn describe(source: &Source, file: GgufFile<Beginning>) -> Result<ModelDetails> 
     let parameters = |prefix: &str| in_part(file.tensors(), prefix).map(|tensor| tensor.elements() as f64).sum::<f64>();
     let latents = (native.1 as usize / factor, native.0 as usize / factor);
     let has_cheap_decoder = parameters("vae") <= CHEAP_DECODER_PARAMETERS;
-    let cost =
-        cost(&unet, vae.as_ref(), tiny.as_ref(), Run { latents, tokens: text.max_position_embeddings, has_cheap_decoder });
+    let cost = cost(
+        &unet,
+        vae.as_ref(),
+        tiny.as_ref(),
+        Run { latents, tokens: text.max_position_embeddings, has_cheap_decoder },
+    );
     Ok(ModelDetails {
         manifest_url: source.url.clone(),
         name: if card.name.is_empty() { stem(&source.manifest.file) } else { card.name.clone() },

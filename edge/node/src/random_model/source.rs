@@ -44,7 +44,8 @@ impl TensorSource for RandomSource {
             Init::Ones => vec![1.0; count],
             Init::Normal(deviation) => random.normal(count).into_iter().map(|value| value * deviation).collect(),
             Init::FanIn(fan_in) => {
-                let bound = 1.0 / (fan_in.max(1) as f32).sqrt();
+                // Three times the usual variance, which keeps the values' spread from layer to layer: the picture has something in it.
+                let bound = (3.0 / fan_in.max(1) as f32).sqrt();
                 random.uniform(count).into_iter().map(|value| (value * 2.0 - 1.0) * bound).collect()
             }
         };
