@@ -14,12 +14,14 @@ use crate::place::Place;
 use crate::process::{exit_code, quiet, shown};
 use crate::step::Steps;
 use crate::test::{build_native, excluded, software_vulkan};
+use crate::wasm_toolchain::{PROFILE, TARGET};
 
 /// Each bench prints a table, or one JSON object a line with `--json`.
-const BENCHES: [(&str, &str); 4] = [
+const BENCHES: [(&str, &str); 5] = [
     ("weights", "how long files take to be refused that were made to break their reader"),
     ("kernels", "our GPU kernels beside burn's, natively by Vulkan"),
     ("browser", "the demo model in Chromium, natively, and in onnxruntime-web"),
+    ("size", "bytes of the page's programs, raw, gzipped and by brotli, and what is in the engine"),
     ("edge", "the Worker's hot paths beside a JavaScript worker on the same workerd and native axum"),
 ];
 
@@ -47,6 +49,7 @@ impl Bench {
                 "weights" => self.weights(place).await?,
                 "kernels" => self.kernels(place).await?,
                 "edge" => self.edge(place).await?,
+                "size" => self.size(place).await?,
                 _ => self.browser(place).await?,
             };
             if !status.success() {
@@ -74,6 +77,16 @@ impl Bench {
             .args(self.json.then_some("--json"))
             .envs(software_vulkan());
         shown(&mut bench).await
+    }
+
+    async fn size(&self, place: &Place) -> Result<ExitStatus> {
+        dist::ensure(place, Steps::for_json(self.json)).await?;
+        let mut node = place.command("node");
+        node.env("DARKROOM_DIST", place.dist())
+            .env("DARKROOM_WASM", place.target("wasm").join(TARGET).join(PROFILE).join("engine.wasm"))
+            .arg("tests/bench/size.mjs")
+            .args(self.json.then_some("--json"));
+        shown(&mut node).await
     }
 
     async fn edge(&self, place: &Place) -> Result<ExitStatus> {

@@ -11,10 +11,10 @@ use crate::stamp::Stamp;
 use crate::step::Steps;
 use crate::tools::{TRUNK, WASM_BINDGEN};
 use crate::wasm_toolchain::WasmToolchain;
-use crate::{boot, wasm_opt};
+use crate::{boot, wasm_names, wasm_opt};
 
 /// Everything that the folder is made from.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "app",
     "edge/api",
     "kernels",
@@ -25,6 +25,7 @@ const SOURCES: [&str; 11] = [
     ".cargo/config.toml",
     ".ci/xtask/src/dist.rs",
     ".ci/xtask/src/boot.rs",
+    ".ci/xtask/src/wasm_names.rs",
     ".ci/xtask/src/wasm_opt.rs",
 ];
 
@@ -72,5 +73,6 @@ async fn build(place: &Place, steps: Steps, toolchain: WasmToolchain) -> Result<
     toolchain.apply(place, &mut trunk);
     steps.run("assembling the page", quiet(&mut trunk, &place.log("trunk"), "Trunk cannot assemble the page")).await?;
     boot::move_inline_scripts(&dist)?;
-    wasm_opt::shrink(place, steps).await
+    wasm_opt::shrink(place, steps).await?;
+    wasm_names::strip(place)
 }

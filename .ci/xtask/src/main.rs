@@ -35,6 +35,7 @@ mod tally;
 mod test;
 mod tools;
 mod up;
+mod wasm_names;
 mod wasm_opt;
 mod wasm_toolchain;
 
