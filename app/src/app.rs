@@ -1,9 +1,10 @@
 //! The page.
 
 use crate::{
-    components::{AccountButton, AccountDialog, Form, Gallery, NoticeBar, Stage},
-    gallery, root_data, session, shortcuts,
+    components::{AccountButton, AccountDialog, Form, Gallery, ModelsView, NoticeBar, Stage, ViewLinks},
+    gallery, library, root_data, session, shortcuts,
     state::{self, PageStoreFields as _, ServerStoreFields as _},
+    view::{self, View},
 };
 use leptos::{mount::mount_to, prelude::*};
 use wasm_bindgen::JsCast as _;
@@ -23,9 +24,13 @@ pub fn mount() {
 fn App() -> impl IntoView {
     let page = state::provide_page();
     let session = session::provide_session(page);
+    library::provide_library(page, session);
     root_data::mirror(page);
     gallery::load(page);
     let is_dragging = shortcuts::listen(page, session);
+
+    let view = view::listen();
+    let has_models = Memo::new(move |_| view.get() == View::Models);
 
     let has_server = page.server().is_reachable();
     let tagline = move || {
@@ -37,15 +42,19 @@ fn App() -> impl IntoView {
     };
 
     view! {
-        <a class="skip" href="#stage">"Skip to the picture"</a>
+        <a class="skip" href=move || if has_models.get() { "#models-view" } else { "#stage" }>
+            {move || if has_models.get() { "Skip to the models" } else { "Skip to the picture" }}
+        </a>
         <header class="masthead">
             <h1 class="wordmark"><span class="safelight" aria-hidden="true"></span>"Darkroom"</h1>
             <p class="tagline">{tagline}</p>
+            <ViewLinks view />
             <Show when=move || has_server.get()>
                 <AccountButton />
             </Show>
         </header>
-        <main>
+        // Hidden and not gone: a picture that develops stays on the stage.
+        <main hidden=has_models>
             <div class="bench">
                 <Form />
                 <div class="developing">
@@ -55,6 +64,9 @@ fn App() -> impl IntoView {
             </div>
             <Gallery />
         </main>
+        <Show when=move || has_models.get()>
+            <ModelsView />
+        </Show>
         <Show when=move || has_server.get()>
             <AccountDialog />
         </Show>

@@ -6,14 +6,18 @@ mod components;
 mod device;
 mod engine_handle;
 mod error;
+mod estimate;
 mod gallery;
 mod gallery_db;
 mod key_storage;
+mod library;
+mod library_storage;
 mod pace;
 mod plate;
 mod progress_words;
 mod query;
 mod recovery;
+mod room;
 mod root_data;
 mod run;
 mod run_costs;
@@ -25,6 +29,7 @@ mod start_picture;
 mod state;
 mod task;
 mod throttle;
+mod view;
 mod words;
 
 fn main() {

@@ -1,6 +1,6 @@
 //! What the page does when the engine failed, and how it says so.
 
-use crate::{engine_handle::Fault, state::Notice, words::sentence};
+use crate::{engine_handle::Fault, state::Notice, words::full_stop};
 use protocol::{DeviceChoice, ErrorCode};
 
 /// Workers that may fail one after the other before the user is asked.
@@ -139,11 +139,6 @@ fn what_happened(cause: &Cause) -> String {
         Cause::Worker(Fault::Silent(seconds)) => format!("The engine gave no sign of life for {seconds} s."),
         Cause::Engine { message, .. } => full_stop(message),
     }
-}
-
-fn full_stop(text: &str) -> String {
-    let text = sentence(text.trim());
-    if text.ends_with(['.', '!', '?']) { text } else { text + "." }
 }
 
 #[cfg(test)]

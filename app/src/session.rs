@@ -75,6 +75,7 @@ pub fn provide_session(page: Store<Page>) -> Session {
     slot.set_value(Some(session));
     provide_context(session);
     page.engine().choice().set(query::device());
+    page.engine().manifest_url().set(query::manifest_url());
     session.start();
     session
 }
@@ -156,6 +157,21 @@ impl Session {
         self.start();
     }
 
+    /// Draws with another model; a run that goes on ends.
+    pub fn choose_model(self, manifest_url: &str) {
+        let engine = self.page.engine();
+        if *engine.manifest_url().read_untracked() == manifest_url && status_untracked(self.page) != Status::Error {
+            return;
+        }
+        engine.manifest_url().set(manifest_url.to_owned());
+        // What it showed says nothing about the next one.
+        engine.pace().set(None);
+        self.page.notice().set(None);
+        self.memory.update_value(|memory| memory.faults = 0);
+        self.end_run(None);
+        self.start();
+    }
+
     /// Loads the model again after something went wrong.
     pub fn retry(self) {
         self.page.notice().set(None);
@@ -177,8 +193,10 @@ impl Session {
         engine.device().set(None);
         engine.download().set(None);
         self.engine.replace();
-        let load =
-            Request::Load { manifest_url: query::manifest_url(), device: self.page.engine().choice().get_untracked() };
+        let load = Request::Load {
+            manifest_url: engine.manifest_url().get_untracked(),
+            device: engine.choice().get_untracked(),
+        };
         self.engine.post(&load, None);
         self.engine.watch(Watch::Load);
     }
@@ -308,8 +326,8 @@ impl Session {
                 }
                 self.fail(run, code, message, fatal);
             }
-            // Of a run that was given up meanwhile.
-            Event::Progress { .. } | Event::Preview { .. } | Event::Image { .. } | Event::Done { .. } => {}
+            // Of a run that was given up meanwhile, or what only the library asks for, of a worker of its own.
+            _ => {}
         }
     }
 

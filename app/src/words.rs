@@ -8,6 +8,12 @@ pub fn sentence(text: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
+/// `text` as a whole sentence.
+pub fn full_stop(text: &str) -> String {
+    let text = sentence(text.trim());
+    if text.ends_with(['.', '!', '?']) { text } else { text + "." }
+}
+
 /// Bytes as people read them.
 pub fn bytes(count: f64) -> String {
     match count {

@@ -89,6 +89,8 @@ pub struct Fetching {
     pub manifest_url: String,
     /// The whole file.
     pub download: Download,
+    /// Bytes of the range that is on its way, not verified yet.
+    pub arriving: f64,
     /// Part by part; empty until the header was read.
     pub parts: Vec<PartProgress>,
 }

@@ -11,6 +11,8 @@ pub struct Engine {
     pub status: Status,
     /// The device that the user wants.
     pub choice: DeviceChoice,
+    /// URL of the manifest of the model that draws.
+    pub manifest_url: String,
     /// The device that is used.
     pub device: Option<DeviceReport>,
     /// Where the model's download stands.

@@ -1,6 +1,8 @@
 //! The root of the page's state.
 
-use super::{Account, Engine, EngineStoreFields as _, Form, Gallery, Notice, Run, RunStoreFields as _, Server, Status};
+use super::{
+    Account, Engine, EngineStoreFields as _, Form, Gallery, Library, Notice, Run, RunStoreFields as _, Server, Status,
+};
 use leptos::prelude::*;
 use reactive_stores::Store;
 
@@ -19,6 +21,8 @@ pub struct Page {
     pub account: Account,
     /// What was made.
     pub gallery: Gallery,
+    /// What pictures can be made with.
+    pub library: Library,
     /// What the user should read now.
     pub notice: Option<Notice>,
 }

@@ -3,7 +3,7 @@
 use super::{
     Result,
     error::EngineError,
-    fetch::{Stop, body, fetch, sleep, whole_length},
+    fetch::{Stop, body, body_in_parts, fetch, sleep, whole_length},
     inspect, record, say,
     source::Source,
     storage::Storage,
@@ -104,19 +104,25 @@ impl<'a> Fetcher<'a> {
     }
 
     fn report(&self, attempt: u32) {
+        self.tell(attempt, 0.0);
+    }
+
+    /// Tells what is verified, and how much of a range is on its way.
+    fn tell(&self, attempt: u32, arriving: f64) {
         let seconds = self.started.elapsed().as_secs_f64();
+        let fetched = self.fetched as f64 + arriving;
         let download = Download {
             bytes: self.stored as f64,
             of: self.source.manifest.size as f64,
             fetched: self.fetched as f64,
-            bytes_per_second: (self.fetched > 0 && seconds > 0.0).then(|| self.fetched as f64 / seconds),
+            bytes_per_second: (fetched > 0.0 && seconds > 0.0).then(|| fetched / seconds),
             attempt,
         };
         say(&match &self.listener {
             Listener::Load => Event::Download(download),
             Listener::Keep { parts, .. } => {
                 let parts = part_progress(&self.source, parts, |range| self.storage.has(range));
-                Event::Fetching(Fetching { manifest_url: self.source.url.clone(), download, parts })
+                Event::Fetching(Fetching { manifest_url: self.source.url.clone(), download, arriving, parts })
             }
         });
     }
@@ -186,7 +192,12 @@ impl<'a> Fetcher<'a> {
         if whole_file && manifest.size > WHOLE_FILE_LIMIT {
             return Err(EngineError::NoRanges { url: file_url.clone() });
         }
-        let mut bytes = body(file_url, &response).await?;
+        let mut bytes = match self.listener {
+            Listener::Load => body(file_url, &response).await?,
+            Listener::Keep { .. } => {
+                body_in_parts(file_url, &response, length, |arrived| self.tell(1, arrived as f64)).await?
+            }
+        };
         if whole_file && bytes.len() as u64 == manifest.size && length < manifest.size {
             bytes = bytes[offset as usize..(offset + length) as usize].to_vec();
         }

@@ -1,11 +1,20 @@
 //! Requests to servers: with patience, with a way to stop them, and with words for what can go wrong.
 
-use super::{Result, error::EngineError, wire::scope};
+use super::{
+    Result,
+    error::{EngineError, reason},
+    wire::scope,
+};
 use gloo_net::http::{Request, Response};
-use js_sys::{Array, Promise};
-use std::cell::Cell;
+use js_sys::{Array, Function, Promise, Reflect, Uint8Array};
+use std::{cell::Cell, time::Duration};
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, AbortSignal, RequestCache, Url};
+use web_time::Instant;
+
+/// How often it is told how much of a range has arrived.
+const TELL_EVERY: Duration = Duration::from_millis(250);
 
 /// A stretch of a file: its first byte and its length.
 pub type Range = (u64, u64);
@@ -63,6 +72,38 @@ pub async fn fetch(url: &str, range: Option<Range>, stop: Option<&Stop>) -> Resu
         Ok(response)
     } else {
         Err(EngineError::Status { url: url.to_owned(), status: response.status() })
+    }
+}
+
+/// All bytes of an answer that should have `length`, telling now and then how many have arrived.
+///
+/// # Errors
+/// [`EngineError::Network`] when the connection breaks.
+pub async fn body_in_parts(
+    url: &str,
+    response: &Response,
+    length: u64,
+    mut arrived: impl FnMut(usize),
+) -> Result<Vec<u8>> {
+    let broken = |error: JsValue| EngineError::Network { url: url.to_owned(), reason: reason(&error) };
+    let Some(stream) = response.body() else { return body(url, response).await };
+    let reader: JsValue = stream.get_reader().into();
+    let read: Function = Reflect::get(&reader, &"read".into()).and_then(JsCast::dyn_into).map_err(broken)?;
+    let mut bytes = Vec::with_capacity(length as usize);
+    let mut told = Instant::now();
+    loop {
+        let promise: Promise = read.call0(&reader).and_then(JsCast::dyn_into).map_err(broken)?;
+        let chunk = JsFuture::from(promise).await.map_err(broken)?;
+        let Ok(chunk) = Reflect::get(&chunk, &"value".into()).and_then(JsCast::dyn_into::<Uint8Array>) else {
+            return Ok(bytes);
+        };
+        let start = bytes.len();
+        bytes.resize(start + chunk.length() as usize, 0);
+        chunk.copy_to(&mut bytes[start..]);
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            arrived(bytes.len());
+        }
     }
 }
 

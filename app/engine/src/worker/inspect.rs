@@ -18,7 +18,7 @@ use diffusion::{
 };
 use protocol::{ModelCost, ModelDetails, ModelPart};
 use serde::de::DeserializeOwned;
-use std::{io, rc::Rc};
+use std::{cell::RefCell, io, rc::Rc};
 use weights::{GgufError, GgufFile, ReadAt, TensorInfo, TensorSource};
 
 /// How much of a file is fetched before it is known how long the header is, and how often that is quadrupled.
@@ -31,19 +31,36 @@ const PADDING: u64 = 4096;
 /// Decoders up to this many weights make their own previews.
 const CHEAP_DECODER_PARAMETERS: f64 = 2e6;
 
+thread_local! {
+    /// What was read in this worker, by the hash of the file.
+    static READ: RefCell<Vec<(String, ModelDetails)>> = const { RefCell::new(Vec::new()) };
+}
+
 /// What a model is; remembered from an earlier time, or from its header.
 ///
 /// # Errors
 /// [`EngineError`] when the file is not a whole model.
 pub async fn details(source: &Source) -> Result<ModelDetails> {
-    if let Some(record) = record::read(&source.url).await
-        && record.source.manifest.sha256 == source.manifest.sha256
-        && let Some(details) = record.details
-    {
+    let hash = &source.manifest.sha256;
+    let record = record::read(&source.url).await.filter(|record| record.source.manifest.sha256 == *hash);
+    if let Some(details) = record.as_ref().and_then(|record| record.details.clone()) {
         return Ok(*details);
     }
-    let header = header(source).await?;
-    describe(source, header)
+    let is_this = |(read, details): &&(String, ModelDetails)| read == hash && details.manifest_url == source.url;
+    let read = READ.with_borrow(|read| read.iter().find(is_this).map(|(_, details)| details.clone()));
+    let details = match read {
+        Some(details) => details,
+        None => describe(source, header(source).await?)?,
+    };
+    READ.with_borrow_mut(|read| {
+        read.retain(|(_, read)| read.manifest_url != source.url);
+        read.push((hash.clone(), details.clone()));
+    });
+    if record.is_some() {
+        // Without room it is read again on the next visit.
+        drop(record::keep(source, Some(Box::new(details.clone()))).await);
+    }
+    Ok(details)
 }
 
 /// The beginning of a file.

@@ -30,6 +30,14 @@ fn is_quota(error: &EngineError) -> bool {
     matches!(error, EngineError::Storage(text) if text.contains("QuotaExceeded") || text.contains("quota"))
 }
 
+/// What a browser says of a file that someone else has open.
+fn in_use(error: EngineError) -> EngineError {
+    match error {
+        EngineError::Storage(text) if text.starts_with("NoModificationAllowed") => EngineError::InUse,
+        other => other,
+    }
+}
+
 async fn wait<T: wasm_bindgen::JsCast>(promise: Promise) -> Result<T> {
     wait_any(promise).await?.dyn_into().map_err(failed)
 }
@@ -122,8 +130,7 @@ impl Storage {
     pub async fn open_files(manifest: &Manifest) -> Result<Self> {
         match Self::files(manifest).await {
             Ok(place) => Ok(Self { place, size: manifest.size }),
-            Err(EngineError::Storage(text)) if text.starts_with("NoModificationAllowed") => Err(EngineError::InUse),
-            Err(error) => Err(error),
+            Err(error) => Err(in_use(error)),
         }
     }
 
@@ -228,8 +235,7 @@ pub async fn flags(manifest: &Manifest) -> Vec<bool> {
 /// # Errors
 /// [`EngineError::InUse`] when another tab, or the loading of a picture's model, has the file open.
 pub async fn reject(manifest: &Manifest, ranges: &[usize]) -> Result<()> {
-    let opened = open(&folder().await?, &flags_name(&manifest.sha256), false).await;
-    let handle = Handle(opened.map_err(|_| EngineError::InUse)?);
+    let handle = Handle(open(&folder().await?, &flags_name(&manifest.sha256), false).await.map_err(in_use)?);
     ranges.iter().try_for_each(|&range| handle.write(range as u64, &[0]))
 }
 
@@ -261,7 +267,7 @@ pub async fn read_small(name: &str) -> Option<Vec<u8>> {
 /// # Errors
 /// [`EngineError::Storage`] when the browser refuses.
 pub async fn write_small(name: &str, bytes: &[u8]) -> Result<()> {
-    let handle = Handle(open(&folder().await?, name, false).await?);
+    let handle = Handle(open(&folder().await?, name, false).await.map_err(in_use)?);
     handle.0.truncate_with_f64(bytes.len() as f64).map_err(failed)?;
     handle.write(0, bytes)
 }
@@ -273,8 +279,7 @@ pub async fn write_small(name: &str, bytes: &[u8]) -> Result<()> {
 pub async fn remove(name: &str) -> Result<()> {
     match wait_any(folder().await?.remove_entry(name)).await {
         Err(EngineError::Storage(text)) if text.starts_with("NotFoundError") => Ok(()),
-        Err(EngineError::Storage(text)) if text.starts_with("NoModificationAllowed") => Err(EngineError::InUse),
-        other => other.map(drop),
+        other => other.map(drop).map_err(in_use),
     }
 }
 
