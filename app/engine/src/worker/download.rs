@@ -9,6 +9,7 @@ use super::{
     storage::Storage,
 };
 use protocol::{Download, ErrorCode, Event, Fetching, ModelPart, PartProgress};
+use std::rc::Rc;
 use web_time::Instant;
 use weights::Manifest;
 
@@ -17,25 +18,6 @@ const ATTEMPTS: u32 = 4;
 pub const WHOLE_FILE_LIMIT: u64 = 64 << 20;
 /// Files up to this size are verified again on every visit; larger ones were verified when they were stored.
 const VERIFY_LIMIT: u64 = 64 << 20;
-
-/// A model whose every range is here.
-pub struct Fetched {
-    /// Where its bytes are.
-    pub storage: Storage,
-}
-
-/// Fetches what is not here yet of a model that is to be loaded.
-///
-/// # Errors
-/// [`EngineError`]; what was verified stays stored, so that the next attempt goes on from there.
-pub async fn fetch_model(manifest_url: &str) -> Result<Fetched> {
-    let source = Source::resolve(manifest_url).await?;
-    // A browser that refuses to remember it loses only visits without a network.
-    drop(record::keep(&source, None).await);
-    let storage = Storage::open(&source.manifest).await;
-    let fetcher = Fetcher::new(source, storage, Listener::Load);
-    Ok(Fetched { storage: fetcher.run().await? })
-}
 
 /// Fetches what is not here yet of a model that is to be kept for later.
 ///
@@ -46,8 +28,8 @@ pub async fn keep_model(manifest_url: &str, stop: &Stop) -> Result<()> {
     // Before anything large is fetched it is known that this is a model.
     let details = inspect::details(&source).await?;
     record::keep(&source, Some(Box::new(details.clone()))).await?;
-    let storage = Storage::open_files(&source.manifest).await?;
-    Fetcher::new(source, storage, Listener::Keep { stop, parts: details.parts }).run().await.map(drop)
+    let storage = Rc::new(Storage::open_files(&source.manifest).await?);
+    Fetcher::new(source, storage, Listener::Keep { stop, parts: details.parts }).run().await
 }
 
 /// How much of each part of a file is stored, of which these ranges are.
@@ -63,14 +45,14 @@ pub fn part_progress(source: &Source, parts: &[ModelPart], has: impl Fn(usize) -
 /// Who wants the model.
 enum Listener<'a> {
     /// The picture view, now: without room it gets the model in memory.
-    Load,
+    Load { stop: &'a Stop },
     /// The visitor, for later: without room it cannot be had.
     Keep { stop: &'a Stop, parts: Vec<ModelPart> },
 }
 
-struct Fetcher<'a> {
+pub struct Fetcher<'a> {
     source: Source,
-    storage: Storage,
+    storage: Rc<Storage>,
     listener: Listener<'a>,
     started: Instant,
     stored: u64,
@@ -78,11 +60,20 @@ struct Fetcher<'a> {
 }
 
 impl<'a> Fetcher<'a> {
-    fn new(source: Source, storage: Storage, listener: Listener<'a>) -> Self {
+    fn new(source: Source, storage: Rc<Storage>, listener: Listener<'a>) -> Self {
         Self { source, storage, listener, started: Instant::now(), stored: 0, fetched: 0 }
     }
 
-    async fn run(mut self) -> Result<Storage> {
+    /// Of a model that is wanted now, for as long as `wanted` is.
+    pub fn of_wanted(source: Source, storage: Rc<Storage>, wanted: &'a Stop) -> Self {
+        Self::new(source, storage, Listener::Load { stop: wanted })
+    }
+
+    /// Fetches what is missing, in the order of the file.
+    ///
+    /// # Errors
+    /// [`EngineError`]; what was verified stays stored.
+    pub async fn run(mut self) -> Result<()> {
         self.check_stored();
         for range in 0..self.source.ranges() {
             if !self.storage.has(range) {
@@ -93,13 +84,12 @@ impl<'a> Fetcher<'a> {
             self.seal().await?;
         }
         self.report(1);
-        Ok(self.storage)
+        Ok(())
     }
 
     const fn stop(&self) -> Option<&'a Stop> {
         match self.listener {
-            Listener::Load => None,
-            Listener::Keep { stop, .. } => Some(stop),
+            Listener::Load { stop } | Listener::Keep { stop, .. } => Some(stop),
         }
     }
 
@@ -119,7 +109,7 @@ impl<'a> Fetcher<'a> {
             attempt,
         };
         say(&match &self.listener {
-            Listener::Load => Event::Download(download),
+            Listener::Load { .. } => Event::Download(download),
             Listener::Keep { parts, .. } => {
                 let parts = part_progress(&self.source, parts, |range| self.storage.has(range));
                 Event::Fetching(Fetching { manifest_url: self.source.url.clone(), download, arriving, parts })
@@ -193,7 +183,7 @@ impl<'a> Fetcher<'a> {
             return Err(EngineError::NoRanges { url: file_url.clone() });
         }
         let mut bytes = match self.listener {
-            Listener::Load => body(file_url, &response).await?,
+            Listener::Load { .. } => body(file_url, &response).await?,
             Listener::Keep { .. } => {
                 body_in_parts(file_url, &response, length, |arrived| self.tell(1, arrived as f64)).await?
             }
@@ -212,7 +202,7 @@ impl<'a> Fetcher<'a> {
     fn keep(&mut self, range: usize, offset: u64, bytes: &[u8]) -> Result<()> {
         match self.storage.put(range, offset, bytes) {
             Err(error @ (EngineError::Quota(_) | EngineError::Storage(_)))
-                if self.storage.is_kept() && matches!(self.listener, Listener::Load) =>
+                if self.storage.is_kept() && matches!(self.listener, Listener::Load { .. }) =>
             {
                 say(&Event::Error {
                     run: None,
@@ -222,30 +212,17 @@ impl<'a> Fetcher<'a> {
                     ),
                     fatal: false,
                 });
-                self.move_to_memory();
+                self.storage.move_to_memory(&self.source.manifest);
                 self.storage.put(range, offset, bytes)
             }
             other => other,
         }
     }
 
-    fn move_to_memory(&mut self) {
-        let mut memory = Storage::in_memory(&self.source.manifest);
-        for range in 0..self.source.ranges() {
-            let (offset, length) = self.source.bounds(range);
-            if self.storage.has(range)
-                && let Ok(bytes) = self.storage.get(offset, length)
-            {
-                drop(memory.put(range, offset, &bytes));
-            }
-        }
-        self.storage = memory;
-    }
-
     /// Hashes a whole file of which only that hash is known, and remembers the hashes of its ranges from now on.
     async fn seal(&mut self) -> Result<()> {
         let wanted = &self.source.manifest;
-        let found = Manifest::of(&self.storage, &wanted.file, wanted.range_size)?;
+        let found = Manifest::of(&*self.storage, &wanted.file, wanted.range_size)?;
         if found.sha256 == wanted.sha256 {
             self.source.manifest = found;
             drop(record::keep(&self.source, None).await);

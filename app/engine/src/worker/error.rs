@@ -166,6 +166,15 @@ pub enum EngineError {
     /// The GPU could not be had.
     #[error("the GPU could not be opened: {0}")]
     Device(String),
+    /// A model that the CPU's memory does not hold.
+    #[error(
+        "its weights take {:.1} GB on the CPU, whose memory ends at 4 GB in a browser; choose WebGPU, or run it on the server",
+        *bytes as f64 / 1e9
+    )]
+    TooLargeForCpu {
+        /// Bytes in single precision.
+        bytes: u64,
+    },
     /// A run was asked for before a model was there.
     #[error("no model is loaded yet")]
     NotLoaded,
@@ -208,6 +217,7 @@ impl EngineError {
             }
             Self::Corrupt { .. } | Self::OtherHash { .. } => ErrorCode::Corrupt,
             Self::Quota(_) => ErrorCode::Quota,
+            Self::TooLargeForCpu { .. } => ErrorCode::Memory,
             Self::Device(_) | Self::Generate(GenerateError::Device(_)) => ErrorCode::Device,
             Self::Manifest(_)
             | Self::WebPage { .. }

@@ -1,5 +1,6 @@
 //! The worker's message loop.
 
+mod arriving;
 mod device;
 mod download;
 mod error;

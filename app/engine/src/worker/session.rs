@@ -1,17 +1,24 @@
 //! What the worker holds: a loaded model, and the run that goes on.
 
-use super::{Result, device, download::fetch_model, error::EngineError, fetch::breathe, say, wire};
+use super::{Result, arriving::Arriving, device, error::EngineError, fetch::breathe, say, wire};
 use diffusion::{
     infotext::infotext,
     picture::Picture,
     pipeline::{
-        CancelToken, GenerateError, Generated, LoadOptions, ModelFiles, Observer, PipelineRequest, StableDiffusion,
+        CancelToken, GenerateError, Generated, LoadOptions, Loading, ModelFiles, Observer, Part, PipelineRequest,
+        StableDiffusion,
     },
 };
 use protocol::{DeviceChoice, Event, ImageInfo, ModelInfo};
 use spec::{GenerateSpec, Progress, Seed};
 use std::{cell::RefCell, rc::Rc};
 use web_time::Instant;
+use weights::TensorSource;
+
+/// A header is never longer; models that are shorter are waited for.
+const LONGEST_HEADER: u64 = 16 << 20;
+/// Bytes of weights that the CPU backend can hold: its memory ends at 4 GiB, activations and a tensor on its way included.
+const CPU_LIMIT: u64 = 3 << 30;
 
 /// A loaded model and the run that goes on.
 #[derive(Default)]
@@ -46,10 +53,25 @@ pub async fn load(session: &Rc<RefCell<Session>>, manifest_url: &str, choice: De
     session.borrow_mut().model = None;
     let chosen = device::choose(choice).await?;
     say(&Event::Device(chosen.report.clone()));
-    let fetched = fetch_model(manifest_url).await?;
-    let source = weights::open(Box::new(fetched.storage))?;
-    let files = ModelFiles::from_gguf(&Rc::from(source))?;
-    let model = StableDiffusion::load(&files, &chosen.device, LoadOptions::for_files(&files))?;
+    let arriving = Arriving::begin(manifest_url).await?;
+    arriving.until(0, LONGEST_HEADER).await?;
+    let source: Rc<dyn TensorSource> = Rc::from(weights::open(Box::new(arriving.storage.clone()))?);
+    let files = ModelFiles::from_gguf(&source)?;
+    let options = LoadOptions::for_files(&files);
+    let bytes = options.device_bytes(&files, chosen.report.device == DeviceChoice::Webgpu);
+    if chosen.report.device == DeviceChoice::Cpu && bytes > CPU_LIMIT {
+        return Err(EngineError::TooLargeForCpu { bytes });
+    }
+    let mut loading = Loading::new(&files, &chosen.device, options).map_err(EngineError::Model)?;
+    // What is here goes onto the device while the rest is on its way, in the order of the file.
+    for (part, start, end) in parts(&*source) {
+        arriving.until(start, end).await?;
+        loading.load(part)?;
+        // So that the next range is asked for before the next part keeps the worker busy.
+        breathe().await;
+    }
+    arriving.whole().await?;
+    let model = loading.finish()?;
     let card = model.card();
     say(&Event::Ready(ModelInfo {
         name: card.name.clone(),
@@ -63,6 +85,21 @@ pub async fn load(session: &Rc<RefCell<Session>>, manifest_url: &str, choice: De
     }));
     session.borrow_mut().model = Some(Rc::new(model));
     Ok(())
+}
+
+/// The parts that can be loaded before the whole file is here, with the bytes they lie between, first come first.
+fn parts(source: &dyn TensorSource) -> Vec<(Part, u64, u64)> {
+    let mut parts: Vec<_> = [Part::TextEncoder, Part::UNet]
+        .into_iter()
+        .filter_map(|part| {
+            let inside = |name: &str| name.strip_prefix(part.prefix()).is_some_and(|rest| rest.starts_with('.'));
+            let tensors = || source.tensors().iter().filter(|info| inside(&info.name));
+            let start = tensors().map(|info| info.offset).min()?;
+            Some((part, start, tensors().map(|info| info.offset + info.bytes).max()?))
+        })
+        .collect();
+    parts.sort_by_key(|&(_, _, end)| end);
+    parts
 }
 
 /// Makes pictures.

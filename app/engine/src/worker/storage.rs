@@ -10,7 +10,7 @@ use super::{
     wire,
 };
 use js_sys::{Promise, Reflect};
-use std::io;
+use std::{cell::RefCell, io};
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
@@ -107,9 +107,17 @@ enum Place {
     Memory { data: Vec<u8>, done: Vec<bool> },
 }
 
+impl Place {
+    fn in_memory(manifest: &Manifest) -> Self {
+        Self::Memory { data: vec![0; manifest.size as usize], done: vec![false; manifest.ranges.len()] }
+    }
+}
+
 /// Where a model's ranges are kept.
+///
+/// Whoever fetches and whoever reads have it at once, in one thread.
 pub struct Storage {
-    place: Place,
+    place: RefCell<Place>,
     size: u64,
 }
 
@@ -117,7 +125,7 @@ impl Storage {
     /// Opens, or makes, the files of a model; memory stands in where the browser has no private file system.
     pub async fn open(manifest: &Manifest) -> Self {
         match Self::files(manifest).await {
-            Ok(place) => Self { place, size: manifest.size },
+            Ok(place) => Self { place: RefCell::new(place), size: manifest.size },
             Err(_) => Self::in_memory(manifest),
         }
     }
@@ -129,15 +137,28 @@ impl Storage {
     /// [`EngineError::Storage`] where the browser has no private file system.
     pub async fn open_files(manifest: &Manifest) -> Result<Self> {
         match Self::files(manifest).await {
-            Ok(place) => Ok(Self { place, size: manifest.size }),
+            Ok(place) => Ok(Self { place: RefCell::new(place), size: manifest.size }),
             Err(error) => Err(in_use(error)),
         }
     }
 
     /// Keeps the model for this visit only.
     pub fn in_memory(manifest: &Manifest) -> Self {
-        let place = Place::Memory { data: vec![0; manifest.size as usize], done: vec![false; manifest.ranges.len()] };
-        Self { place, size: manifest.size }
+        Self { place: RefCell::new(Place::in_memory(manifest)), size: manifest.size }
+    }
+
+    /// Takes what is stored into memory, where everything else goes too from now on.
+    pub fn move_to_memory(&self, manifest: &Manifest) {
+        let memory = Self::in_memory(manifest);
+        for range in 0..manifest.ranges.len() {
+            let (offset, length) = manifest.range(range).unwrap_or((0, 0));
+            if self.has(range)
+                && let Ok(bytes) = self.get(offset, length)
+            {
+                drop(memory.put(range, offset, &bytes));
+            }
+        }
+        self.place.replace(memory.place.into_inner());
     }
 
     async fn files(manifest: &Manifest) -> Result<Place> {
@@ -153,13 +174,13 @@ impl Storage {
     }
 
     /// Whether a reload will find what is stored.
-    pub const fn is_kept(&self) -> bool {
-        matches!(self.place, Place::Files { .. })
+    pub fn is_kept(&self) -> bool {
+        matches!(*self.place.borrow(), Place::Files { .. })
     }
 
     /// Whether a range is here and verified.
     pub fn has(&self, range: usize) -> bool {
-        match &self.place {
+        match &*self.place.borrow() {
             Place::Files { done, .. } => {
                 let mut flag = [0];
                 matches!(done.read(range as u64, &mut flag), Ok(1)) && flag[0] == 1
@@ -172,8 +193,8 @@ impl Storage {
     ///
     /// # Errors
     /// [`EngineError::Quota`] when there is no room, [`EngineError::Storage`] for anything else.
-    pub fn put(&mut self, range: usize, offset: u64, bytes: &[u8]) -> Result<()> {
-        match &mut self.place {
+    pub fn put(&self, range: usize, offset: u64, bytes: &[u8]) -> Result<()> {
+        match &mut *self.place.borrow_mut() {
             Place::Files { data, done } => data
                 .write(offset, bytes)
                 .and_then(|()| done.write(range as u64, &[1]))
@@ -187,8 +208,8 @@ impl Storage {
     }
 
     /// Forgets a range that turned out to be damaged.
-    pub fn reject(&mut self, range: usize) {
-        match &mut self.place {
+    pub fn reject(&self, range: usize) {
+        match &mut *self.place.borrow_mut() {
             Place::Files { done, .. } => drop(done.write(range as u64, &[0])),
             Place::Memory { done, .. } => done[range] = false,
         }
@@ -208,7 +229,7 @@ impl ReadAt for Storage {
     }
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        match &self.place {
+        match &*self.place.borrow() {
             Place::Files { data, .. } => match data.read(offset, buf) {
                 Ok(read) if read == buf.len() => Ok(()),
                 Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),

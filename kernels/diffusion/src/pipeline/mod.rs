@@ -2,6 +2,7 @@
 
 mod autoencoder;
 mod load_options;
+mod loading;
 mod masked;
 mod model_files;
 mod observer;
@@ -10,6 +11,7 @@ mod request;
 mod stable_diffusion;
 
 pub use load_options::LoadOptions;
+pub use loading::{Loading, Part};
 pub use model_files::{Component, ModelCard, ModelFiles, ModelFilesError, keys};
 pub use observer::{CancelToken, Observer, Silent};
 pub use request::{InitImage, PipelineRequest};

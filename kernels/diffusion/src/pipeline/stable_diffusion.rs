@@ -1,19 +1,18 @@
 //! The pipeline of the Stable Diffusion 1.x and 2.x family.
 
 use super::{
-    CancelToken, Component, InitImage, LoadOptions, ModelCard, ModelFiles, Observer, PipelineRequest,
-    autoencoder::{Autoencoder, AutoencoderConfig},
+    CancelToken, InitImage, LoadOptions, Loading, ModelCard, ModelFiles, Observer, PipelineRequest,
+    autoencoder::Autoencoder,
     masked::Unmasked,
     preview::{Previewer, pictures_of},
 };
 use crate::{
     config::ConfigError,
-    nn::{BuilderRoot, LoadError},
+    nn::LoadError,
     picture::Picture,
     scheduler::{Schedule, SchedulerConfig, SchedulerError},
-    text::{ClipTextConfig, ClipTextModel, Tokenizer, TokenizerError},
-    unet::{Context, UNet2DConditionModel, UNetConfig},
-    vae::{AutoencoderTiny, TinyVaeConfig},
+    text::{ClipTextModel, Tokenizer, TokenizerError},
+    unet::{Context, UNet2DConditionModel},
 };
 use burn::tensor::{Device, ExecutionError, Tensor};
 use serde::de::DeserializeOwned;
@@ -98,40 +97,23 @@ pub struct Generated {
 /// A loaded model.
 #[derive(Debug)]
 pub struct StableDiffusion {
-    tokenizer: Tokenizer,
-    text_encoder: ClipTextModel,
-    unet: UNet2DConditionModel,
-    vae: Autoencoder,
-    scheduler: SchedulerConfig,
-    previewer: Previewer,
-    card: ModelCard,
-    device: Device,
-    latent_channels: usize,
-    factor: usize,
-    multiple: usize,
-    device_bytes: u64,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) text_encoder: ClipTextModel,
+    pub(super) unet: UNet2DConditionModel,
+    pub(super) vae: Autoencoder,
+    pub(super) scheduler: SchedulerConfig,
+    pub(super) previewer: Previewer,
+    pub(super) card: ModelCard,
+    pub(super) device: Device,
+    pub(super) latent_channels: usize,
+    pub(super) factor: usize,
+    pub(super) multiple: usize,
+    pub(super) device_bytes: u64,
 }
 
 pub(super) fn parse<T: DeserializeOwned>(part: &'static str, text: &str) -> Result<T, ConfigError> {
     serde_json::from_str(text).map_err(|source| ConfigError::Json { part, source })
 }
-
-/// Builds one part and makes sure that its file held exactly that part.
-fn load_part<T, E: Into<LoadModelError>>(
-    part: &'static str,
-    component: &Component,
-    device: &Device,
-    options: LoadOptions,
-    build: impl FnOnce(&crate::nn::Builder<'_>) -> Result<T, E>,
-) -> Result<(T, u64), LoadModelError> {
-    let root = BuilderRoot::from_checkpoint(&*component.source, device, options.keep_quantised);
-    let module = build(&root.root(&component.prefix)).map_err(Into::into)?;
-    root.finish(&component.prefix).map_err(|source| LoadModelError::Weights { part, source })?;
-    Ok((module, root.device_bytes()))
-}
-
-/// Decoders up to this many weights make their own previews.
-const CHEAP_DECODER_BYTES: u64 = 8 << 20;
 
 impl StableDiffusion {
     /// Puts a model on a device, tensor by tensor.
@@ -139,52 +121,7 @@ impl StableDiffusion {
     /// # Errors
     /// [`LoadModelError`] naming the part and everything that is wrong with it.
     pub fn load(files: &ModelFiles, device: &Device, options: LoadOptions) -> Result<Self, LoadModelError> {
-        let text_config: ClipTextConfig = parse("text_encoder", &files.text_config)?;
-        let unet_config: UNetConfig = parse("unet", &files.unet_config)?;
-        let vae_config = AutoencoderConfig::of(files)?;
-        let scheduler = SchedulerConfig::from_json(&files.scheduler_config)?;
-        let tokenizer = Tokenizer::new(&files.vocab, &files.merges, &files.pad_token)?;
-
-        let (text_encoder, text_bytes) = load_part("text_encoder", &files.text_encoder, device, options, |builder| {
-            ClipTextModel::new(builder, &text_config)
-        })?;
-        let (unet, unet_bytes) = load_part("unet", &files.unet, device, options, |builder| {
-            UNet2DConditionModel::new(builder, &unet_config)
-        })?;
-        let (part, (_, component)) = match (&files.vae, &files.tiny_vae) {
-            (Some(vae), _) => ("vae", vae),
-            (None, Some(tiny)) => ("taesd", tiny),
-            (None, None) => return Err(LoadModelError::NoAutoencoder),
-        };
-        let (vae, vae_bytes) = load_part(part, component, device, options, |builder| vae_config.build(builder))?;
-        let mut device_bytes = text_bytes + unet_bytes + vae_bytes;
-        let previewer = match (&vae, &files.tiny_vae) {
-            (Autoencoder::Kl(_), Some((config, component))) => {
-                let config: TinyVaeConfig = parse("taesd", config)?;
-                let (tiny, bytes) =
-                    load_part("taesd", component, device, options, |builder| AutoencoderTiny::new(builder, &config))?;
-                device_bytes += bytes;
-                Previewer::Tiny(Box::new(tiny))
-            }
-            (Autoencoder::Tiny(_), _) => Previewer::Full,
-            (Autoencoder::Kl(_), None) if vae_bytes <= CHEAP_DECODER_BYTES => Previewer::Full,
-            (Autoencoder::Kl(_), None) => Previewer::Linear,
-        };
-        let factor = vae_config.factor();
-        Ok(Self {
-            tokenizer,
-            text_encoder,
-            unet,
-            vae,
-            scheduler,
-            previewer,
-            card: files.card.clone(),
-            device: device.clone(),
-            latent_channels: vae_config.latent_channels(),
-            factor,
-            multiple: factor << (unet_config.block_out_channels.len() - 1),
-            device_bytes,
-        })
+        Loading::new(files, device, options)?.finish()
     }
 
     /// What the model says of itself.

@@ -1,0 +1,165 @@
+//! Putting a model on a device, part by part.
+
+use super::{
+    Component, LoadModelError, LoadOptions, ModelFiles, StableDiffusion,
+    autoencoder::{Autoencoder, AutoencoderConfig},
+    preview::Previewer,
+    stable_diffusion::parse,
+};
+use crate::{
+    nn::{Builder, BuilderRoot},
+    scheduler::SchedulerConfig,
+    text::{ClipTextConfig, ClipTextModel, Tokenizer},
+    unet::{UNet2DConditionModel, UNetConfig},
+    vae::{AutoencoderTiny, TinyVaeConfig},
+};
+use burn::tensor::Device;
+
+/// Decoders up to this many weights make their own previews.
+const CHEAP_DECODER_BYTES: u64 = 8 << 20;
+
+/// A part with the bytes that it takes on the device.
+type Loaded<T> = Option<(T, u64)>;
+
+/// A part that can be loaded before the others are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// `text_encoder`.
+    TextEncoder,
+    /// `unet`.
+    UNet,
+}
+
+impl Part {
+    /// What its tensors' names begin with in a file of the whole model.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::TextEncoder => "text_encoder",
+            Self::UNet => "unet",
+        }
+    }
+}
+
+/// A model on its way to a device, whose files may still be on theirs.
+pub struct Loading<'a> {
+    files: &'a ModelFiles,
+    device: &'a Device,
+    options: LoadOptions,
+    text_config: ClipTextConfig,
+    unet_config: UNetConfig,
+    vae_config: AutoencoderConfig,
+    scheduler: SchedulerConfig,
+    tokenizer: Tokenizer,
+    text_encoder: Loaded<ClipTextModel>,
+    unet: Loaded<UNet2DConditionModel>,
+}
+
+impl<'a> Loading<'a> {
+    /// Reads the configurations, and no weights.
+    ///
+    /// # Errors
+    /// [`LoadModelError`] naming the part.
+    pub fn new(files: &'a ModelFiles, device: &'a Device, options: LoadOptions) -> Result<Self, LoadModelError> {
+        Ok(Self {
+            files,
+            device,
+            options,
+            text_config: parse("text_encoder", &files.text_config)?,
+            unet_config: parse("unet", &files.unet_config)?,
+            vae_config: AutoencoderConfig::of(files)?,
+            scheduler: SchedulerConfig::from_json(&files.scheduler_config)?,
+            tokenizer: Tokenizer::new(&files.vocab, &files.merges, &files.pad_token)?,
+            text_encoder: None,
+            unet: None,
+        })
+    }
+
+    /// Puts one part on the device now, all of whose weights are there.
+    ///
+    /// # Errors
+    /// [`LoadModelError`] naming the part and everything that is wrong with it.
+    pub fn load(&mut self, part: Part) -> Result<(), LoadModelError> {
+        let files = self.files;
+        match part {
+            Part::TextEncoder => {
+                let loaded = self.part(part.prefix(), &files.text_encoder, |builder| {
+                    ClipTextModel::new(builder, &self.text_config)
+                })?;
+                self.text_encoder = Some(loaded);
+            }
+            Part::UNet => {
+                let loaded = self.part(part.prefix(), &files.unet, |builder| {
+                    UNet2DConditionModel::new(builder, &self.unet_config)
+                })?;
+                self.unet = Some(loaded);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts on the device what is not there yet.
+    ///
+    /// # Errors
+    /// [`LoadModelError`] naming the part and everything that is wrong with it.
+    pub fn finish(mut self) -> Result<StableDiffusion, LoadModelError> {
+        if self.text_encoder.is_none() {
+            self.load(Part::TextEncoder)?;
+        }
+        if self.unet.is_none() {
+            self.load(Part::UNet)?;
+        }
+        let (vae, previewer, autoencoder_bytes) = self.autoencoders()?;
+        let (Some((text_encoder, text_bytes)), Some((unet, unet_bytes))) = (self.text_encoder, self.unet) else {
+            unreachable!("both were loaded above");
+        };
+        let factor = self.vae_config.factor();
+        Ok(StableDiffusion {
+            tokenizer: self.tokenizer,
+            text_encoder,
+            unet,
+            vae,
+            scheduler: self.scheduler,
+            previewer,
+            card: self.files.card.clone(),
+            device: self.device.clone(),
+            latent_channels: self.vae_config.latent_channels(),
+            factor,
+            multiple: factor << (self.unet_config.block_out_channels.len() - 1),
+            device_bytes: text_bytes + unet_bytes + autoencoder_bytes,
+        })
+    }
+
+    /// The autoencoder and what makes previews, with the bytes that both take.
+    fn autoencoders(&self) -> Result<(Autoencoder, Previewer, u64), LoadModelError> {
+        let (name, (_, component)) = match (&self.files.vae, &self.files.tiny_vae) {
+            (Some(vae), _) => ("vae", vae),
+            (None, Some(tiny)) => ("taesd", tiny),
+            (None, None) => return Err(LoadModelError::NoAutoencoder),
+        };
+        let (vae, bytes) = self.part(name, component, |builder| self.vae_config.build(builder))?;
+        let previewer = match (&vae, &self.files.tiny_vae) {
+            (Autoencoder::Kl(_), Some((config, component))) => {
+                let config: TinyVaeConfig = parse("taesd", config)?;
+                let (tiny, more) = self.part("taesd", component, |builder| AutoencoderTiny::new(builder, &config))?;
+                return Ok((vae, Previewer::Tiny(Box::new(tiny)), bytes + more));
+            }
+            (Autoencoder::Tiny(_), _) => Previewer::Full,
+            (Autoencoder::Kl(_), None) if bytes <= CHEAP_DECODER_BYTES => Previewer::Full,
+            (Autoencoder::Kl(_), None) => Previewer::Linear,
+        };
+        Ok((vae, previewer, bytes))
+    }
+
+    /// Builds one part and makes sure that its file held exactly that part.
+    fn part<T, E: Into<LoadModelError>>(
+        &self,
+        name: &'static str,
+        component: &Component,
+        build: impl FnOnce(&Builder<'_>) -> Result<T, E>,
+    ) -> Result<(T, u64), LoadModelError> {
+        let root = BuilderRoot::from_checkpoint(&*component.source, self.device, self.options.keep_quantised);
+        let module = build(&root.root(&component.prefix)).map_err(Into::into)?;
+        root.finish(&component.prefix).map_err(|source| LoadModelError::Weights { part: name, source })?;
+        Ok((module, root.device_bytes()))
+    }
+}
