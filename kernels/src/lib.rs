@@ -24,5 +24,24 @@ pub fn handles<const D: usize>(tensor: &Tensor<D>) -> bool {
 
 /// Whether the kernels run on a device.
 pub fn runs_on(device: &Device) -> bool {
-    matches!(device.as_dispatch(), DispatchDevice::Cube(_))
+    !is_stock() && matches!(device.as_dispatch(), DispatchDevice::Cube(_))
+}
+
+#[cfg(feature = "stock")]
+static STOCK: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// Leaves everything that is loaded from now on to the framework, or no longer.
+#[cfg(feature = "stock")]
+pub fn use_stock(stock: bool) {
+    STOCK.store(stock, std::sync::atomic::Ordering::Relaxed);
+}
+
+#[cfg(feature = "stock")]
+fn is_stock() -> bool {
+    STOCK.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+#[cfg(not(feature = "stock"))]
+const fn is_stock() -> bool {
+    false
 }

@@ -60,6 +60,11 @@ export class Engine {
     return { events, png: Buffer.from(bytes) };
   }
 
+  /** Leaves what is loaded from now on to the framework's own operations. */
+  useStock() {
+    return this.#ask({ golden: JSON.stringify({ stock: true }) });
+  }
+
   /** What `gpu_meter.mjs` has counted so far; counts of a stretch begin anew with `reset`. */
   async meter(kind = 'read') {
     return (await this.#ask({ meter: kind })).meter;

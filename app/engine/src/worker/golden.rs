@@ -65,6 +65,10 @@ async fn answer(question: &str, session: &Rc<RefCell<Session>>) -> Result<(Value
         let spec = serde_json::from_value(spec.clone()).map_err(|error| error.to_string())?;
         return latents(&spec, session).await;
     }
+    if let Some(stock) = question["stock"].as_bool() {
+        kernels::use_stock(stock);
+        return Ok((json!({}), Vec::new()));
+    }
     let text = |field: &str| question[field].as_str().unwrap_or_default().to_owned();
     let data = Data::new(|path| fetch(&format!("/golden/{path}")));
     let manifest = data.manifest().map_err(|error| format!("{error:#}"))?;

@@ -1,0 +1,40 @@
+// How many kernels a denoising step starts on the GPU.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch } from './support/chromium.mjs';
+import { Engine } from './support/engine.mjs';
+import { pageUrl } from './support/environment.mjs';
+import { meterWorker } from './support/gpu_meter.mjs';
+import { Proxy } from './support/proxy.mjs';
+
+const DRAWING = { prompt: 'a red apple on a blue background', seed: 1, guidance: 4, size: [64, 64] };
+
+let browser;
+let proxy;
+before(async () => {
+  [browser, proxy] = await Promise.all([launch(), Proxy.start(pageUrl)]);
+  meterWorker(proxy);
+});
+after(() => Promise.all([browser?.close(), proxy?.stop()]));
+
+/** Dispatches of one step of the demo model: what two steps take more than one. */
+async function perStep(isStock) {
+  const engine = await Engine.start(browser, proxy);
+  if (isStock) await engine.useStock();
+  await engine.load('webgpu');
+  const counts = [];
+  for (const steps of [1, 2]) {
+    await engine.meter('reset');
+    await engine.latents({ ...DRAWING, steps });
+    counts.push((await engine.meter()).dispatches);
+  }
+  await engine.stop();
+  return counts[1] - counts[0];
+}
+
+test("a step starts at most a third of the kernels that the framework's own operations take", async (t) => {
+  const [ours, stock] = [await perStep(false), await perStep(true)];
+  t.diagnostic(`${ours} dispatches a step, ${stock} without our kernels: ${(stock / ours).toFixed(2)} times`);
+  assert.ok(ours * 3 <= stock, `${ours} dispatches a step, ${stock} without our kernels`);
+});
