@@ -173,11 +173,11 @@ mod tests {
     #[test]
     fn a_part_counts_the_bytes_of_ranges_that_reach_into_it() {
         let part = ModelPart { name: "vae".to_owned(), spans: vec![(100.0, 50.0), (200.0, 10.0)] };
-        let found = |stored: &[(f64, f64)]| part.progress(stored).bytes;
-        assert_eq!(part.bytes(), 60.0);
-        assert_eq!(format!("{}", found(&[])), "0");
-        assert_eq!(found(&[(0.0, 120.0)]), 20.0);
-        assert_eq!(found(&[(120.0, 85.0), (205.0, 100.0)]), 30.0 + 5.0 + 5.0);
-        assert_eq!(found(&[(0.0, 1000.0)]), 60.0);
+        let found = |stored: &[(f64, f64)]| part.progress(stored).bytes.to_string();
+        assert_eq!(part.bytes().to_string(), "60");
+        assert_eq!(found(&[]), "0");
+        assert_eq!(found(&[(0.0, 120.0)]), "20");
+        assert_eq!(found(&[(120.0, 85.0), (205.0, 100.0)]), "40");
+        assert_eq!(found(&[(0.0, 1000.0)]), "60");
     }
 }
