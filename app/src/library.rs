@@ -22,6 +22,8 @@ pub struct Library {
     session: Session,
     engine: EngineHandle,
     is_awake: StoredValue<bool>,
+    // A device that cannot be measured must not keep anyone from a model.
+    is_unmeasurable: StoredValue<bool>,
 }
 
 /// Puts a library into the context; it goes on with what an earlier visit was fetching.
@@ -32,7 +34,8 @@ pub fn provide_library(page: Store<Page>, session: Session) -> Library {
             library.receive(incoming);
         }
     });
-    let library = Library { page, session, engine, is_awake: StoredValue::new(false) };
+    let (is_awake, is_unmeasurable) = (StoredValue::new(false), StoredValue::new(false));
+    let library = Library { page, session, engine, is_awake, is_unmeasurable };
     slot.set_value(Some(library));
     provide_context(library);
     library.begin();
@@ -143,7 +146,7 @@ impl Library {
     /// Fetches a model, once it is known what this device can do.
     pub fn fetch(self, url: &str) {
         kept::remember(url, true);
-        let is_measured = self.page.library().probe().read_untracked().is_some();
+        let is_measured = self.page.library().probe().read_untracked().is_some() || self.is_unmeasurable.get_value();
         self.edit(url, |model| {
             model.problem = None;
             model.said = None;
@@ -203,6 +206,7 @@ impl Library {
         if !is_probing.get_untracked() {
             is_probing.set(true);
             self.engine.post(&Request::Probe, None);
+            self.engine.watch(Watch::Run);
         }
     }
 
@@ -267,8 +271,7 @@ impl Library {
             Event::Probed(probe) => {
                 kept::keep_probe(&probe);
                 self.page.library().probe().set(Some(probe));
-                self.page.library().is_probing().set(false);
-                self.fetch_waiting();
+                self.end_probe();
             }
             Event::ModelFailed { manifest_url, code, message } => self.fail(manifest_url, code, &message),
             Event::Error { message, fatal: true, .. } => self.recover(&message),
@@ -360,7 +363,10 @@ impl Library {
         self.refresh();
     }
 
-    fn fetch_waiting(self) {
+    /// The device is measured, or cannot be: what waited for it goes on.
+    fn end_probe(self) {
+        self.page.library().is_probing().set(false);
+        self.engine.watch(Watch::Off);
         let is_waiting = |model: &&LibraryModel| model.phase == Phase::Waiting;
         let urls: Vec<String> = self
             .page
@@ -381,9 +387,9 @@ impl Library {
         let library = self.page.library();
         let message = full_stop(message);
         let Some(about) = about else {
-            library.is_probing().set(false);
             library.said().set(Some(message));
-            self.fetch_waiting();
+            self.is_unmeasurable.set_value(true);
+            self.end_probe();
             return;
         };
         if library.looks_for().get_untracked().as_ref() == Some(&about) {
@@ -405,11 +411,15 @@ impl Library {
     fn recover(self, what: &str) {
         let library = self.page.library();
         library.looks_for().set(None);
-        library.is_probing().set(false);
+        let was_probing = library.is_probing().get_untracked();
+        if was_probing {
+            self.is_unmeasurable.set_value(true);
+            library.said().set(Some(format!("This device could not be measured. {}", full_stop(what))));
+        }
         let problem = format!("{} What has arrived is kept, so you can go on from there.", full_stop(what));
         for model in library.models().write().iter_mut() {
             model.is_asked = false;
-            if model.phase != Phase::Resting {
+            if !matches!(model.phase, Phase::Resting | Phase::Waiting) {
                 model.phase = Phase::Resting;
                 model.download = None;
                 model.arriving = 0.0;
@@ -417,6 +427,7 @@ impl Library {
             }
         }
         self.engine.replace();
+        self.end_probe();
         self.refresh();
     }
 }

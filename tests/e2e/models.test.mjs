@@ -8,6 +8,7 @@ import { pageUrl } from './support/environment.mjs';
 import { Hub, manifestOf, sha256 } from './support/hub.mjs';
 import { demoModel } from './support/native.mjs';
 import { Proxy, isModel } from './support/proxy.mjs';
+import { failProbe } from './support/sabotage.mjs';
 import { Shelf, openPolicy } from './support/shelf.mjs';
 import { Visitor } from './support/visitor.mjs';
 
@@ -68,6 +69,18 @@ test('a software adapter is measured too, and left alone', async () => {
   await withGpu.close();
 });
 
+test('a device that cannot be measured keeps nobody from a model', async () => {
+  proxy.runInWorker(failProbe);
+  const url = hub.serveModel('moon', moon);
+  const shelf = await Shelf.open(browser, proxy.url);
+  await shelf.ask(url);
+  await shelf.page.getByText(/This device could not be measured/).waitFor();
+  const card = shelf.card('moon');
+  await shelf.press(card, 'Download');
+  await shelf.says(card, /All of it is stored/);
+  await shelf.leave();
+});
+
 test('a model is added by the address of its manifest or of its file, fetched, and draws', async () => {
   const url = hub.serveModel('moon', moon);
   const shelf = await Shelf.open(browser, proxy.url);
@@ -106,8 +119,8 @@ test('a model is added by its name on the Hub, with a manifest or with the hash 
   const card = shelf.card('moon');
   await shelf.says(card, /A picture of/);
 
-  await shelf.ask(`${hub.url}/someone/pictures`);
-  await shelf.page.getByRole('button', { name: 'star.gguf, 9.7 MB' }).click();
+  // The address of the page about the file stands for it.
+  await shelf.ask(`${hub.url}/someone/pictures/blob/main/star.gguf`);
   const other = shelf.card('star');
   await shelf.says(other, /A picture of/);
   for (const one of [card, other]) {
@@ -335,6 +348,7 @@ test('the page’s own model can be deleted and fetched again', async () => {
   const shelf = await Shelf.open(browser, proxy.url);
   const card = shelf.card('demo');
   await shelf.says(card, /Stored/);
+  await shelf.says(card, /Text encoder\s*\d+ kB\s*Denoiser\s*[\d.]+ MB/);
   await shelf.press(card, 'Delete demo');
   await shelf.page.getByRole('dialog').getByRole('button', { name: 'Delete', exact: true }).click();
   await shelf.says(card, /Nothing of it is stored any more/);

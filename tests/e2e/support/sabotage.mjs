@@ -55,3 +55,14 @@ export function reportBreaches() {
     console.error(`Content Security Policy in the worker: ${violatedDirective} ${blockedURI}`);
   });
 }
+
+/** The worker dies when it is to measure the device. */
+export function failProbe() {
+  addEventListener('message', (event) => {
+    if (!event.data.message || JSON.parse(event.data.message).type !== 'probe') return;
+    event.stopImmediatePropagation();
+    setTimeout(() => {
+      throw new Error('no measuring in a test');
+    });
+  });
+}

@@ -16,7 +16,7 @@ use serde::Deserialize;
 pub async fn find(wanted: &str, hub: &str) -> Result<Vec<Offer>> {
     match Wanted::parse(wanted, hub)? {
         Wanted::Manifest(url) => Ok(vec![manifest(&url).await?]),
-        Wanted::File(url) => Ok(vec![beside(&url).await?]),
+        Wanted::File(url) => Ok(vec![file(&url, hub).await?]),
         Wanted::Repository { owner, name } => repository(hub, &format!("{owner}/{name}")).await,
     }
 }
@@ -31,6 +31,24 @@ async fn manifest(url: &str) -> Result<Offer> {
 fn manifest_names(file: &str) -> [String; 3] {
     let stem = file.strip_suffix(".gguf").unwrap_or(file);
     [format!("{file}.manifest.json"), format!("{file}.json"), format!("{stem}.json")]
+}
+
+/// A file, by its manifest, or by what the Hub knows of it if it lies there.
+async fn file(url: &str, hub: &str) -> Result<Offer> {
+    match beside(url).await {
+        Err(error @ EngineError::NoManifest { .. }) => {
+            let Some((repository_name, path)) = place_on_hub(url, hub) else { return Err(error) };
+            let offers = repository(hub, repository_name).await?;
+            offers.into_iter().find(|offer| offer.file == path).ok_or(error)
+        }
+        other => other,
+    }
+}
+
+/// The repository and the path of a file of the Hub.
+fn place_on_hub<'a>(url: &'a str, hub: &str) -> Option<(&'a str, &'a str)> {
+    let path = url.split(['?', '#']).next()?.strip_prefix(hub)?.strip_prefix('/')?;
+    path.split_once("/resolve/main/")
 }
 
 async fn beside(url: &str) -> Result<Offer> {

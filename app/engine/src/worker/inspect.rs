@@ -46,9 +46,7 @@ pub async fn details(source: &Source) -> Result<ModelDetails> {
     if let Some(details) = record.as_ref().and_then(|record| record.details.clone()) {
         return Ok(*details);
     }
-    let is_this = |(read, details): &&(String, ModelDetails)| read == hash && details.manifest_url == source.url;
-    let read = READ.with_borrow(|read| read.iter().find(is_this).map(|(_, details)| details.clone()));
-    let details = match read {
+    let details = match details_read_here(source) {
         Some(details) => details,
         None => describe(source, header(source).await?)?,
     };
@@ -61,6 +59,14 @@ pub async fn details(source: &Source) -> Result<ModelDetails> {
         drop(record::keep(source, Some(Box::new(details.clone()))).await);
     }
     Ok(details)
+}
+
+/// What was read of a model in this worker.
+pub fn details_read_here(source: &Source) -> Option<ModelDetails> {
+    let is_this = |(hash, details): &&(String, ModelDetails)| {
+        *hash == source.manifest.sha256 && details.manifest_url == source.url
+    };
+    READ.with_borrow(|read| read.iter().find(is_this).map(|(_, details)| details.clone()))
 }
 
 /// The beginning of a file.

@@ -57,6 +57,8 @@ async fn list() -> Result<()> {
         let flags = storage::flags(&source.manifest).await;
         let has = |range: usize| flags.get(range) == Some(&true);
         let bytes = (0..source.ranges()).filter(|&range| has(range)).map(|range| source.bounds(range).1).sum::<u64>();
+        // The picture view's worker stores models without looking at their parts.
+        let details = details.or_else(|| inspect::details_read_here(&source).map(Box::new));
         let parts = details.as_ref().map(|details| download::part_progress(&source, &details.parts, has));
         models.push(StoredModel {
             file: source.manifest.file.clone(),
