@@ -1,8 +1,10 @@
-// Figures of the demo model in the browser and natively; a table, or with `--json` one object a line.
+// The demo model in the browser and natively, and our kernels there; a table, or with `--json` one object a line. The parts that are named
+// run, or all.
 
 import { launch } from '../e2e/support/chromium.mjs';
 import { pageUrl } from '../e2e/support/environment.mjs';
 import { Proxy } from '../e2e/support/proxy.mjs';
+import { kernelFigures } from './kernels.mjs';
 import { nativeFigures } from './native.mjs';
 import { comparison } from './onnxruntime.mjs';
 import { playgroundFigures } from './playground.mjs';
@@ -11,15 +13,25 @@ import { report } from './report.mjs';
 /** Few enough for a software adapter. */
 const STEPS = { cpu: 20, webgpu: 4 };
 
+const PARTS = {
+  async *playground(browser, proxy) {
+    for (const [device, steps] of Object.entries(STEPS)) yield await playgroundFigures(browser, proxy, device, steps);
+  },
+  async *native() {
+    yield await nativeFigures();
+  },
+  async *unet(browser, proxy) {
+    for (const device of Object.keys(STEPS)) yield [await comparison(browser, proxy, device)];
+  },
+  kernels: kernelFigures,
+};
+
+const named = process.argv.slice(2).filter((argument) => argument in PARTS);
 const proxy = await Proxy.start(pageUrl);
 const browser = await launch();
 try {
-  for (const [device, steps] of Object.entries(STEPS)) {
-    report(await playgroundFigures(browser, proxy, device, steps));
-  }
-  report(await nativeFigures());
-  for (const device of Object.keys(STEPS)) {
-    report([await comparison(browser, proxy, device)]);
+  for (const part of named.length ? named : Object.keys(PARTS)) {
+    for await (const figures of PARTS[part](browser, proxy)) report(figures);
   }
 } finally {
   await browser.close();

@@ -9,7 +9,7 @@ use crate::browser::Browser;
 use crate::dist;
 use crate::edge;
 use crate::golden;
-use crate::onnx::Onnx;
+use crate::onnx;
 use crate::place::Place;
 use crate::process::{exit_code, quiet, shown};
 use crate::step::Steps;
@@ -20,16 +20,21 @@ use crate::wasm_toolchain::{PROFILE, TARGET};
 const BENCHES: [(&str, &str); 5] = [
     ("weights", "how long files take to be refused that were made to break their reader"),
     ("kernels", "our GPU kernels beside burn's, natively by Vulkan"),
-    ("browser", "the demo model in Chromium, natively, and in onnxruntime-web"),
+    ("browser", "the demo model in Chromium, natively, and in onnxruntime-web; our GPU kernels beside burn's and its"),
     ("size", "bytes of the page's programs, raw, gzipped and by brotli, and what is in the engine"),
     ("edge", "the Worker's hot paths beside a JavaScript worker on the same workerd and native axum"),
 ];
+
+/// Parts of the bench `browser`, as `tests/bench/browser.mjs` names them.
+const PARTS: [&str; 4] = ["playground", "native", "unet", "kernels"];
 
 /// Options of `bench`.
 #[derive(Args)]
 pub struct Bench {
     /// Which one; all without
     name: Option<String>,
+    /// Which parts of `browser`: playground, native, unet, kernels; all without
+    parts: Vec<String>,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -43,6 +48,10 @@ impl Bench {
             BENCHES.iter().filter(|(known, _)| name.as_deref().is_none_or(|name| name == *known)).collect();
         if chosen.is_empty() {
             bail!("there is no such bench; there are:\n{}", list());
+        }
+        let is_known = |part: &String| name.as_deref() == Some("browser") && PARTS.contains(&part.as_str());
+        if let Some(part) = self.parts.iter().find(|part| !is_known(part)) {
+            bail!("there is no part {part}; browser has {}", PARTS.join(", "));
         }
         for (name, _) in chosen {
             let status = match *name {
@@ -113,13 +122,20 @@ impl Bench {
         let steps = Steps::for_json(self.json);
         dist::ensure(place, steps).await?;
         golden::ensure(place, steps).await?;
-        build_native(place, steps).await?;
-        let onnx = Onnx::ensure(place, steps).await?;
-        let browser = Browser::ensure(place, steps).await?;
+        let runs = |part: &str| self.parts.is_empty() || self.parts.iter().any(|named| named == part);
         let mut node = place.command("node");
+        if runs("native") {
+            build_native(place, steps).await?;
+        }
+        if runs("unet") {
+            node.env("DARKROOM_ONNX", onnx::unet(place, steps).await?);
+        }
+        if runs("unet") || runs("kernels") {
+            node.env("DARKROOM_ORT", onnx::runtime(place, steps).await?);
+        }
+        let browser = Browser::ensure(place, steps).await?;
         browser.apply(place, &mut node);
-        onnx.apply(&mut node);
-        node.arg("tests/bench/browser.mjs").args(self.json.then_some("--json"));
+        node.arg("tests/bench/browser.mjs").args(&self.parts).args(self.json.then_some("--json"));
         shown(&mut node).await
     }
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use tokio::process::Command;
 
 use crate::place::Place;
 use crate::process::quiet;
@@ -18,49 +17,40 @@ const PACKAGES: [&str; 7] =
 const SCRIPT: &str = "tests/bench/export_unet.py";
 const MODEL: &str = "static/models/demo/demo-q8_0.gguf";
 
-/// Where both lie.
-pub struct Onnx {
-    runtime: PathBuf,
-    model: PathBuf,
+/// onnxruntime-web's files, installed unless they are there.
+pub async fn runtime(place: &Place, steps: Steps) -> Result<PathBuf> {
+    let folder = folder(place)?;
+    let runtime = folder.join("node_modules/onnxruntime-web/dist");
+    if !runtime.is_dir() {
+        let mut npm = place.command("npm");
+        npm.current_dir(&folder).args(["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", RUNTIME]);
+        let what = "onnxruntime-web cannot be installed";
+        steps.run(format!("installing {RUNTIME}"), quiet(&mut npm, &place.log("onnxruntime"), what)).await?;
+    }
+    Ok(runtime)
 }
 
-impl Onnx {
-    /// Installs the runtime, and exports the UNet with the reference implementation unless this very model was.
-    pub async fn ensure(place: &Place, steps: Steps) -> Result<Self> {
-        let folder = place.cache.join("bench");
-        let runtime = folder.join("node_modules/onnxruntime-web/dist");
-        if !runtime.is_dir() {
-            fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-            let mut npm = place.command("npm");
-            npm.current_dir(&folder).args([
-                "install",
-                "--no-save",
-                "--ignore-scripts",
-                "--no-audit",
-                "--no-fund",
-                RUNTIME,
-            ]);
-            let what = "onnxruntime-web cannot be installed";
-            steps.run(format!("installing {RUNTIME}"), quiet(&mut npm, &place.log("onnxruntime"), what)).await?;
-        }
-        let model = folder.join("unet.onnx");
-        let stamp = Stamp::of(&place.root, &[SCRIPT, MODEL])?;
-        let stamp_file = folder.join("unet.stamp");
-        if !stamp.is_in(&stamp_file) {
-            let packages = Stamp::of_bytes(PACKAGES.join(" ").as_bytes());
-            let what = "the reference implementation (about 2 GB)";
-            let python = python::ensure(place, steps, &folder.join("venv"), &PACKAGES, &packages, what).await?;
-            let mut export = place.command(python);
-            export.args([SCRIPT, MODEL]).arg(&model);
-            let what = "the UNet cannot be exported";
-            steps.run("exporting the UNet to ONNX", quiet(&mut export, &place.log("onnx"), what)).await?;
-            stamp.write(&stamp_file)?;
-        }
-        Ok(Self { runtime, model })
+/// The UNet, exported with the reference implementation unless this very model was.
+pub async fn unet(place: &Place, steps: Steps) -> Result<PathBuf> {
+    let folder = folder(place)?;
+    let model = folder.join("unet.onnx");
+    let stamp = Stamp::of(&place.root, &[SCRIPT, MODEL])?;
+    let stamp_file = folder.join("unet.stamp");
+    if !stamp.is_in(&stamp_file) {
+        let packages = Stamp::of_bytes(PACKAGES.join(" ").as_bytes());
+        let what = "the reference implementation (about 2 GB)";
+        let python = python::ensure(place, steps, &folder.join("venv"), &PACKAGES, &packages, what).await?;
+        let mut export = place.command(python);
+        export.args([SCRIPT, MODEL]).arg(&model);
+        let what = "the UNet cannot be exported";
+        steps.run("exporting the UNet to ONNX", quiet(&mut export, &place.log("onnx"), what)).await?;
+        stamp.write(&stamp_file)?;
     }
+    Ok(model)
+}
 
-    /// Tell a script about them, by environment variables.
-    pub fn apply(&self, command: &mut Command) {
-        command.env("DARKROOM_ORT", &self.runtime).env("DARKROOM_ONNX", &self.model);
-    }
+fn folder(place: &Place) -> Result<PathBuf> {
+    let folder = place.cache.join("bench");
+    fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    Ok(folder)
 }

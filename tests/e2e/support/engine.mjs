@@ -70,6 +70,13 @@ export class Engine {
     return (await this.#ask({ meter: kind })).meter;
   }
 
+  /** Milliseconds of a kernel's runs; see `worker/kernel_bench.rs`. */
+  async bench(question) {
+    const { answer } = await this.#ask({ golden: JSON.stringify({ bench: question }) });
+    if (answer.error) throw new Error(answer.error);
+    return answer.ms;
+  }
+
   /** The final latents of a run with the loaded model. */
   async latents(spec) {
     const { answer, numbers } = await this.#ask({ golden: JSON.stringify({ latents: spec }) });

@@ -1,8 +1,9 @@
-//! What only the browser tests ask: recorded cases on this worker's devices, and latents that the page never sees.
+//! What only the browser tests and benches ask: recorded cases on this worker's devices, latents that the page never sees, and how
+//! long kernels take.
 //!
 //! A question is `{golden: JSON}` and so is the answer, with the bytes of numbers beside it.
 
-use super::{device, session::Session, wire::scope};
+use super::{device, kernel_bench, session::Session, wire::scope};
 use burn::tensor::Device;
 use diffusion::pipeline::{CancelToken, PipelineRequest, Silent};
 use golden::{Data, values};
@@ -68,6 +69,11 @@ async fn answer(question: &str, session: &Rc<RefCell<Session>>) -> Result<(Value
     if let Some(stock) = question["stock"].as_bool() {
         kernels::use_stock(stock);
         return Ok((json!({}), Vec::new()));
+    }
+    if let Some(bench) = question.get("bench") {
+        let bench: kernel_bench::Question = serde_json::from_value(bench.clone()).map_err(|error| error.to_string())?;
+        let device = open(bench.device()).await?;
+        return Ok((json!({ "ms": bench.milliseconds(&device).await? }), Vec::new()));
     }
     let text = |field: &str| question[field].as_str().unwrap_or_default().to_owned();
     let data = Data::new(|path| fetch(&format!("/golden/{path}")));

@@ -9,6 +9,8 @@ mod find;
 #[cfg(feature = "golden")]
 mod golden;
 mod inspect;
+#[cfg(feature = "golden")]
+mod kernel_bench;
 mod models;
 mod probe;
 mod record;
