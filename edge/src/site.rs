@@ -20,8 +20,8 @@ extern "C" {
 
 // Visitors add models from any server: over https, or from their own machine.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; \
-                      connect-src 'self' https: http://localhost:* http://127.0.0.1:*; worker-src 'self'; manifest-src 'self'; font-src 'self'; base-uri 'none'; form-action \
-                      'none'; frame-ancestors 'none'";
+                      connect-src 'self' https: http://localhost:* http://127.0.0.1:*; worker-src 'self'; manifest-src 'self'; \
+                      font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const FIELDS: [(&str, &str); 6] = [
     ("content-security-policy", POLICY),
     ("cross-origin-opener-policy", "same-origin"),
