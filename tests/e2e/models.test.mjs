@@ -9,7 +9,7 @@ import { Hub, manifestOf, sha256 } from './support/hub.mjs';
 import { demoModel } from './support/native.mjs';
 import { Proxy, isModel } from './support/proxy.mjs';
 import { failProbe } from './support/sabotage.mjs';
-import { Shelf, openPolicy } from './support/shelf.mjs';
+import { Shelf } from './support/shelf.mjs';
 import { Visitor } from './support/visitor.mjs';
 
 const RANGES = 5;
@@ -29,7 +29,6 @@ before(async () => {
 beforeEach(() => {
   proxy.heal();
   proxy.forget();
-  openPolicy(proxy);
   hub.heal();
   hub.forget();
 });

@@ -26,7 +26,8 @@ const HEADERS: [(&str, &str); 6] = [
     ("referrer-policy", "no-referrer"),
 ];
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
-    img-src 'self' blob: data:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; font-src 'self'; \
+    img-src 'self' blob: data:; connect-src 'self' https: http://localhost:* http://127.0.0.1:*; \
+    worker-src 'self'; manifest-src 'self'; font-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const UNCHANGING: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");

@@ -3,17 +3,6 @@
 import assert from 'node:assert/strict';
 import { Visitor } from './visitor.mjs';
 
-/** Has the page's policy let it read from other servers, as the policy of the edge does. */
-export function openPolicy(proxy) {
-  proxy.spoil(
-    () => true,
-    (answer) => {
-      const policy = answer.headers['content-security-policy']?.replace("connect-src 'self'", "connect-src 'self' https: http://127.0.0.1:*");
-      return policy ? { ...answer, headers: { ...answer.headers, 'content-security-policy': policy } } : answer;
-    },
-  );
-}
-
 export class Shelf {
   constructor(visitor) {
     this.visitor = visitor;

@@ -87,9 +87,9 @@ impl<'a> Fetcher<'a> {
         Ok(())
     }
 
-    const fn stop(&self) -> Option<&'a Stop> {
+    const fn stop(&self) -> &'a Stop {
         match self.listener {
-            Listener::Load { stop } | Listener::Keep { stop, .. } => Some(stop),
+            Listener::Load { stop } | Listener::Keep { stop, .. } => stop,
         }
     }
 
@@ -141,7 +141,7 @@ impl<'a> Fetcher<'a> {
         let mut attempt = 1;
         loop {
             let outcome = self.try_range(range, offset, length).await;
-            if self.stop().is_some_and(Stop::is_asked) && outcome.is_err() {
+            if self.stop().is_asked() && outcome.is_err() {
                 return Err(EngineError::Stopped);
             }
             let failure = match outcome {
@@ -150,7 +150,7 @@ impl<'a> Fetcher<'a> {
                     self.keep(range, offset, &bytes)?;
                     self.stored += length;
                     self.report(attempt);
-                    return if self.stop().is_some_and(Stop::is_asked) { Err(EngineError::Stopped) } else { Ok(()) };
+                    return if self.stop().is_asked() { Err(EngineError::Stopped) } else { Ok(()) };
                 }
                 Err(error) => error,
             };
@@ -176,7 +176,7 @@ impl<'a> Fetcher<'a> {
 
     async fn try_range(&self, range: usize, offset: u64, length: u64) -> Result<Vec<u8>> {
         let Source { file_url, manifest, .. } = &self.source;
-        let response = fetch(file_url, Some((offset, length)), self.stop()).await?;
+        let response = fetch(file_url, Some((offset, length)), Some(self.stop())).await?;
         check_length(&self.source, whole_length(&response))?;
         let whole_file = response.status() == 200;
         if whole_file && manifest.size > WHOLE_FILE_LIMIT {
