@@ -51,7 +51,7 @@ impl Bench {
         }
         let is_known = |part: &String| name.as_deref() == Some("browser") && PARTS.contains(&part.as_str());
         if let Some(part) = self.parts.iter().find(|part| !is_known(part)) {
-            bail!("there is no part {part}; browser has {}", PARTS.join(", "));
+            bail!("{part} is no part of it: browser has {}, the others have none", PARTS.join(", "));
         }
         for (name, _) in chosen {
             let status = match *name {
