@@ -27,6 +27,7 @@ export async function playgroundFigures(browser, proxy, device, steps) {
     ['bytes of the model fetched, warm', modelAgain / MB, 'MB'],
     [`navigation to first picture of ${steps} steps, cold`, cold.seconds, 's'],
     [`navigation to first picture of ${steps} steps, warm`, warm.seconds, 's'],
+    ...cold.phases.map(([name, seconds]) => [`cold start, ${name}`, seconds, 's']),
     ['seconds per step', warm.secondsPerStep, 's'],
     ['peak wasm memory', (await data('wasm-memory')) / MB, 'MB'],
     ['bytes of weights on the device', (await data('device-bytes')) / MB, 'MB'],
@@ -43,10 +44,28 @@ async function firstPicture(visitor, steps) {
   await visitor.page.keyboard.press('Control+Enter');
   await visitor.page.waitForFunction(() => performance.getEntriesByName('first-picture').length > 0);
   await visitor.is('ready');
-  const { events } = await visitor.seen();
+  const { events, startedAt } = await visitor.seen();
   const denoising = events.filter(({ progress }) => progress?.phase === 'denoising' && progress.seconds_per_step);
   const milliseconds = await visitor.page.evaluate(() => performance.getEntriesByName('first-picture')[0].startTime);
-  return { seconds: milliseconds / 1000, secondsPerStep: denoising.at(-1).progress.seconds_per_step };
+  const phases = phasesOf(events, startedAt, milliseconds);
+  return { seconds: milliseconds / 1000, secondsPerStep: denoising.at(-1).progress.seconds_per_step, phases };
+}
+
+/** What follows what from navigation to the picture: `[name, seconds]`. */
+function phasesOf(events, startedAt, end) {
+  const last = (type) => events.findLast((event) => event.type === type)?.at;
+  const denoising = events.find(({ progress }) => progress?.phase === 'denoising')?.at;
+  const decoding = events.find(({ progress }) => progress?.phase === 'decoding')?.at;
+  const marks = [
+    ['page and engine fetched and compiled', startedAt],
+    ['device chosen', last('device')],
+    ['model fetched and verified', last('download')],
+    ['model on the device', last('ready')],
+    ['prompt encoded', denoising],
+    ['denoised', decoding],
+    ['decoded and shown', end],
+  ];
+  return marks.map(([name, at], index) => [name, (at - (index ? marks[index - 1][1] : 0)) / 1000]);
 }
 
 function bytes(requests) {

@@ -2,13 +2,15 @@
 
 /** Runs before the page's own scripts; leaves `window.seen`. */
 export function record() {
-  const seen = { events: [], notices: [], breaches: [] };
+  const seen = { events: [], notices: [], breaches: [], startedAt: null };
   window.seen = seen;
   window.Worker = class extends Worker {
     constructor(url, options) {
       super(url, options);
       this.addEventListener('message', ({ data }) => {
-        if (data.message) seen.events.push({ ...JSON.parse(data.message), carried: data.bytes?.byteLength ?? 0 });
+        const at = performance.now();
+        if (data.ready) seen.startedAt ??= at;
+        if (data.message) seen.events.push({ ...JSON.parse(data.message), carried: data.bytes?.byteLength ?? 0, at });
       });
     }
   };
