@@ -48,6 +48,14 @@ impl AutoencoderConfig {
         }
     }
 
+    /// Multiply-accumulates of decoding square latents.
+    pub(super) fn decode_macs(&self, side: usize) -> u64 {
+        match self {
+            Self::Kl(config) => config.decode_cost(side, side).macs,
+            Self::Tiny(config) => config.decode_cost(side, side).macs,
+        }
+    }
+
     pub(super) fn build(&self, builder: &Builder<'_>) -> Result<Autoencoder, ConfigError> {
         Ok(match self {
             Self::Kl(config) => Autoencoder::Kl(Box::new(AutoencoderKl::new(builder, config)?)),

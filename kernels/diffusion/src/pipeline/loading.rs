@@ -3,7 +3,7 @@
 use super::{
     Component, LoadModelError, LoadOptions, ModelFiles, StableDiffusion,
     autoencoder::{Autoencoder, AutoencoderConfig},
-    preview::Previewer,
+    preview::{Decoder, Previewer},
     stable_diffusion::parse,
 };
 use crate::{
@@ -137,15 +137,19 @@ impl<'a> Loading<'a> {
             (None, None) => return Err(LoadModelError::NoAutoencoder),
         };
         let (vae, bytes) = self.part(name, component, |builder| self.vae_config.build(builder))?;
+        let side = self.unet_config.sample_size.unwrap_or(64).clamp(1, 256);
+        let step = self.unet_config.cost(side, side, self.text_config.max_position_embeddings).macs;
+        let own = self.vae_config.decode_macs(side);
         let previewer = match (&vae, &self.files.tiny_vae) {
             (Autoencoder::Kl(_), Some((config, component))) => {
                 let config: TinyVaeConfig = parse("taesd", config)?;
                 let (tiny, more) = self.part("taesd", component, |builder| AutoencoderTiny::new(builder, &config))?;
-                return Ok((vae, Previewer::Tiny(Box::new(tiny)), bytes + more));
+                let macs = config.decode_cost(side, side).macs;
+                return Ok((vae, Previewer::new(Decoder::Tiny(Box::new(tiny)), macs, step), bytes + more));
             }
-            (Autoencoder::Tiny(_), _) => Previewer::Full,
-            (Autoencoder::Kl(_), None) if bytes <= CHEAP_DECODER_BYTES => Previewer::Full,
-            (Autoencoder::Kl(_), None) => Previewer::Linear,
+            (Autoencoder::Tiny(_), _) => Previewer::new(Decoder::Full, own, step),
+            (Autoencoder::Kl(_), None) if bytes <= CHEAP_DECODER_BYTES => Previewer::new(Decoder::Full, own, step),
+            (Autoencoder::Kl(_), None) => Previewer::new(Decoder::Linear, 0, step),
         };
         Ok((vae, previewer, bytes))
     }
