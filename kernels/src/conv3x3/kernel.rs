@@ -1,7 +1,7 @@
 //! The kernel, and how it is started.
 
-use super::{Activation, Conv3x3, Operand, Tile};
-use crate::packed::{Format, Stage, TILE, fetch, stage};
+use super::{Activation, Conv3x3, Tile};
+use crate::packed::{Format, Operand, Stage, TILE, fetch, stage};
 use burn::{backend::TensorMetadata as _, tensor::Shape};
 use burn_cubecl::{ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
 use cubecl::prelude::*;
@@ -44,11 +44,6 @@ impl Plan {
         Tile::THREADS / self.tiles
     }
 
-    /// Single precision needs no turning into f32, and is read where it lies.
-    const fn is_staged(self) -> bool {
-        !matches!(self.format, Format::F32)
-    }
-
     /// Input channels whose weights are turned into f32 at once.
     const fn channels(self) -> usize {
         Tile::CHANNELS_AT_ONCE / self.tiles
@@ -56,11 +51,6 @@ impl Plan {
 
     const fn stage(self) -> Stage {
         Stage { format: self.format, tiles: self.tiles, columns: self.channels() * 9, threads: Tile::THREADS }
-    }
-
-    /// Vectors of the workgroup's memory.
-    const fn staged(self) -> usize {
-        if self.is_staged() { self.stage().vectors() } else { 1 }
     }
 }
 
@@ -133,10 +123,10 @@ fn conv3x3_kernel(
             sums[pixel * vectors + vector] = start;
         }
     }
-    let mut staged = Shared::<[Vector<f32, Const<4>>]>::new_slice(comptime![plan.staged()]);
+    let mut staged = Shared::<[Vector<f32, Const<4>>]>::new_slice(comptime![plan.stage().vectors()]);
     let channels = comptime![plan.channels()];
     for first in range_stepped(0usize, sizes.in_channels, channels) {
-        if comptime![plan.is_staged()] {
+        if comptime![plan.stage().is_needed()] {
             let first_tile = CUBE_POS_Y as usize * comptime![plan.tiles];
             stage(words, &mut staged, first_tile, tiles, first * 9, sizes.in_channels * 9, comptime![plan.stage()]);
             sync_cube();
@@ -146,7 +136,7 @@ fn conv3x3_kernel(
                 accumulate(input, words, &staged, &mut sums, &sizes, &place, first, local, plan);
             }
         }
-        if comptime![plan.is_staged()] {
+        if comptime![plan.stage().is_needed()] {
             // What is staged must not be overwritten before everybody has read it.
             sync_cube();
         }
@@ -210,7 +200,7 @@ fn accumulate(
                 let tap = comptime![kernel_y * 3 + kernel_x];
                 #[unroll]
                 for vector in 0..vectors {
-                    let weights = if comptime![plan.is_staged()] {
+                    let weights = if comptime![plan.stage().is_needed()] {
                         staged[(staged_column + tap) * 2 + vector]
                     } else {
                         fetch(words, column + tap, vector, plan.format)

@@ -15,7 +15,7 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
-use crate::packed::{Format, PackedWeight, TILE};
+use crate::packed::{Operand, PackedWeight, TILE};
 use burn::{
     backend::{
         Backend, Dispatch, TensorMetadata as _, backend_extension,
@@ -68,15 +68,6 @@ impl Tile {
     const MOST_SIDE_BY_SIDE: usize = 8;
     /// Input channels whose weights for one tile are turned into f32 at once: 9,216 bytes of the workgroup's memory.
     const CHANNELS_AT_ONCE: usize = 32;
-}
-
-/// The weights, as an operation takes them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Operand {
-    /// How their numbers are stored.
-    pub format: Format,
-    /// Channels of the output.
-    pub output: usize,
 }
 
 /// Convolutions that only a CubeCL device has.
@@ -133,7 +124,7 @@ pub fn conv3x3(
     residual: Option<Tensor<4>>,
     options: Conv3x3,
 ) -> Tensor<4> {
-    let operand = Operand { format: weight.format, output: weight.rows };
+    let operand = weight.operand();
     let (input, words, bias) = (input.into_dispatch(), weight.words.clone().into_dispatch(), bias.into_dispatch());
     Tensor::from_dispatch(match residual {
         Some(residual) => Dispatch::conv3x3_add(input, words, bias, residual.into_dispatch(), operand, options),
@@ -150,7 +141,7 @@ impl Conv3x3Ops for CubeBackend {
         options: Conv3x3,
     ) -> CubeTensor {
         let [batch, _, height, width] = input.shape().dims();
-        let shape = Shape::new([batch, operand.output, options.output_side(height), options.output_side(width)]);
+        let shape = Shape::new([batch, operand.rows, options.output_side(height), options.output_side(width)]);
         kernel::launch([into_contiguous(input), words, into_contiguous(bias)], None, shape, operand, options)
     }
 

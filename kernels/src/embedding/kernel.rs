@@ -1,7 +1,6 @@
 //! The kernel, and how it is started.
 
-use super::Operand;
-use crate::packed::{Format, value};
+use crate::packed::{Format, Operand, value};
 use burn::{
     backend::TensorMetadata as _,
     tensor::{DType, Shape},

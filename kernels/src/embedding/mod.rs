@@ -4,7 +4,7 @@ mod kernel;
 #[cfg(test)]
 mod tests;
 
-use crate::packed::{Format, PackedWeight};
+use crate::packed::{Operand, PackedWeight};
 use burn::{
     backend::{
         Backend, Dispatch, backend_extension,
@@ -13,17 +13,6 @@ use burn::{
     tensor::{Int, Tensor},
 };
 use burn_cubecl::{CubeBackend, kernel::into_contiguous, tensor::CubeTensor};
-
-/// The table, as an operation takes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Operand {
-    /// How its numbers are stored.
-    pub format: Format,
-    /// Entries.
-    pub rows: usize,
-    /// Values of one.
-    pub columns: usize,
-}
 
 /// Look-ups that only a CubeCL device has.
 #[backend_extension(Cube)]
@@ -39,7 +28,7 @@ pub trait EmbeddingOps: Backend {
 /// - ids: `[batch, tokens]`, each below the table's rows; others give the last row
 /// - output: `[batch, tokens, columns]`
 pub fn embedding(ids: Tensor<2, Int>, weight: &PackedWeight) -> Tensor<3> {
-    let operand = Operand { format: weight.format, rows: weight.rows, columns: weight.columns };
+    let operand = weight.operand();
     Tensor::from_dispatch(Dispatch::packed_embedding(
         ids.into_dispatch(),
         weight.words.clone().into_dispatch(),

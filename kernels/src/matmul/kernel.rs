@@ -1,7 +1,7 @@
 //! The kernel, and how it is started.
 
-use super::{Activation, Layout, Matmul, Operand, Tile};
-use crate::packed::{Format, Stage, TILE, fetch, stage};
+use super::{Activation, Layout, Matmul, Tile};
+use crate::packed::{Format, Operand, Stage, TILE, fetch, stage};
 use burn::tensor::Shape;
 use burn_cubecl::{ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
 use cubecl::prelude::*;
@@ -30,18 +30,8 @@ struct Plan {
 }
 
 impl Plan {
-    /// Single precision needs no turning into f32, and is read where it lies.
-    const fn is_staged(self) -> bool {
-        !matches!(self.format, Format::F32)
-    }
-
     const fn stage(self) -> Stage {
         Stage { format: self.format, tiles: Tile::DOWN, columns: Tile::COLUMNS, threads: self.across * Tile::DOWN }
-    }
-
-    /// Vectors of the workgroup's memory.
-    const fn staged(self) -> usize {
-        if self.is_staged() { self.stage().vectors() } else { 1 }
     }
 }
 
@@ -110,10 +100,10 @@ fn matmul_kernel<N: Size>(
     for sum in 0..comptime![rows * 2] {
         sums[sum] = Vector::new(0.0f32.runtime());
     }
-    let mut staged = Shared::<[Vector<f32, Const<4>>]>::new_slice(comptime![plan.staged()]);
+    let mut staged = Shared::<[Vector<f32, Const<4>>]>::new_slice(comptime![staging.vectors()]);
     let columns = comptime![staging.columns];
     for first_column in range_stepped(0usize, sizes.columns, columns) {
-        if comptime![plan.is_staged()] {
+        if comptime![staging.is_needed()] {
             stage(words, &mut staged, first_tile, tiles, first_column, sizes.columns, staging);
             sync_cube();
         }
@@ -126,7 +116,7 @@ fn matmul_kernel<N: Size>(
                 let column = step * 4 + next;
                 #[unroll]
                 for vector in 0..2usize {
-                    let weights = if comptime![plan.is_staged()] {
+                    let weights = if comptime![staging.is_needed()] {
                         staged[(own_tile * columns + column) * 2 + vector]
                     } else {
                         fetch(words, read_tile * sizes.columns + first_column + column, vector, plan.format)
@@ -138,7 +128,7 @@ fn matmul_kernel<N: Size>(
                 }
             }
         }
-        if comptime![plan.is_staged()] {
+        if comptime![staging.is_needed()] {
             // What is staged must not be overwritten before everybody has read it.
             sync_cube();
         }

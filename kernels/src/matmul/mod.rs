@@ -13,7 +13,7 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
-use crate::packed::{Format, PackedWeight};
+use crate::packed::{Format, Operand, PackedWeight};
 use burn::{
     backend::{
         Backend, Dispatch, TensorMetadata as _, backend_extension,
@@ -89,17 +89,6 @@ impl Tile {
     }
 }
 
-/// The matrix, as an operation takes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Operand {
-    /// How its numbers are stored.
-    pub format: Format,
-    /// Outputs.
-    pub rows: usize,
-    /// Inputs.
-    pub columns: usize,
-}
-
 /// Products that only a CubeCL device has.
 #[backend_extension(Cube)]
 pub trait MatmulOps: Backend {
@@ -143,7 +132,7 @@ pub fn matmul(
     residual: Option<Tensor<3>>,
     plan: Matmul,
 ) -> Tensor<3> {
-    let operand = Operand { format: weight.format, rows: weight.rows, columns: weight.columns };
+    let operand = weight.operand();
     let (input, words, bias) = (input.into_dispatch(), weight.words.clone().into_dispatch(), bias.into_dispatch());
     Tensor::from_dispatch(match residual {
         Some(residual) => Dispatch::packed_matmul_add(input, words, bias, residual.into_dispatch(), operand, plan),

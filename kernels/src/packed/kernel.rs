@@ -17,9 +17,14 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Vectors of f32 that the workgroup's memory must hold: `[tile][column][2]`.
+    /// Whether anything is turned: single precision is read where it lies.
+    pub const fn is_needed(self) -> bool {
+        !matches!(self.format, Format::F32)
+    }
+
+    /// Vectors of f32 that the workgroup's memory holds, `[tile][column][2]`; one where nothing is turned, since none is no size.
     pub const fn vectors(self) -> usize {
-        self.tiles * self.columns * 2
+        if self.is_needed() { self.tiles * self.columns * 2 } else { 1 }
     }
 
     /// Columns that a thread turns at a time.

@@ -102,6 +102,17 @@ pub struct PackedWeight {
     pub columns: usize,
 }
 
+/// A packed matrix without its words, as an operation takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operand {
+    /// How the numbers are stored.
+    pub format: Format,
+    /// Outputs.
+    pub rows: usize,
+    /// Inputs.
+    pub columns: usize,
+}
+
 impl PackedWeight {
     /// Packs a matrix from the bytes of a file, little-endian and row by row; GGUF's blocks run along the columns.
     ///
@@ -124,6 +135,11 @@ impl PackedWeight {
     /// When there are fewer values than `rows` x `columns`.
     pub fn from_f32(values: &[f32], shape: [usize; 2], order: RowOrder, device: &Device) -> Self {
         Self::new(bytemuck::cast_slice(values), Format::F32, shape, order, device)
+    }
+
+    /// What an operation is told of it beside the words.
+    pub const fn operand(&self) -> Operand {
+        Operand { format: self.format, rows: self.rows, columns: self.columns }
     }
 
     /// Bytes on the device.
