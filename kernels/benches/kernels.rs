@@ -67,14 +67,9 @@ impl Bench {
 
     fn packed(&self, format: Format, shape: [usize; 2]) -> PackedWeight {
         let [rows, columns] = shape;
-        let row_bytes = match format {
-            Format::F32 => columns * 4,
-            Format::F16 => columns * 2,
-            Format::Q8 => columns / 32 * 34,
-            Format::Q4 => columns / 32 * 18,
-        };
         // Small numbers in every format.
-        let bytes: Vec<u8> = (0..rows * row_bytes).map(|at| if at % 2 == 1 { 0x20 } else { (at * 7) as u8 }).collect();
+        let bytes: Vec<u8> =
+            (0..rows * format.row_bytes(columns)).map(|at| if at % 2 == 1 { 0x20 } else { (at * 7) as u8 }).collect();
         PackedWeight::new(&bytes, format, shape, RowOrder::Straight, &self.device)
     }
 

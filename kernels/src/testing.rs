@@ -1,6 +1,6 @@
 //! What the kernels' tests share.
 
-use crate::packed::Format;
+use crate::packed::{BLOCK, Format};
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use std::sync::OnceLock;
@@ -52,5 +52,29 @@ pub fn matrix(format: Format, rows: usize, columns: usize) -> Vec<u8> {
         Format::F16 => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
         Format::Q8 => quants(32).collect(),
         Format::Q4 => quants(16).collect(),
+    }
+}
+
+/// The values of rows as a file has them.
+pub fn unpacked(bytes: &[u8], format: Format) -> Vec<f32> {
+    let half = |bytes: &[u8]| f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
+    match format {
+        Format::F32 => {
+            bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
+        }
+        Format::F16 => bytes.chunks_exact(2).map(half).collect(),
+        Format::Q8 => bytes
+            .chunks_exact(34)
+            .flat_map(|block| block[2..].iter().map(move |&quant| f32::from(quant as i8) * half(block)))
+            .collect(),
+        Format::Q4 => bytes
+            .chunks_exact(18)
+            .flat_map(|block| {
+                (0..BLOCK).map(move |column| {
+                    let quant = block[2 + column % 16] >> (column / 16 * 4) & 15;
+                    (f32::from(quant) - 8.0) * half(block)
+                })
+            })
+            .collect(),
     }
 }

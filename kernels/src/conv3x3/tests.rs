@@ -1,7 +1,7 @@
 use super::{Activation, Conv3x3, conv3x3, padded_bias, reference};
 use crate::{
-    packed::{Format, PackedWeight, RowOrder, unpacked},
-    testing::{self, device, matrix, numbers, tensor},
+    packed::{Format, PackedWeight, RowOrder},
+    testing::{self, device, matrix, numbers, tensor, unpacked},
 };
 use burn::tensor::Device;
 use proptest::prelude::*;

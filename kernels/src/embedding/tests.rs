@@ -1,7 +1,7 @@
 use super::embedding;
 use crate::{
-    packed::{Format, PackedWeight, RowOrder, unpacked},
-    testing::{self, device, matrix},
+    packed::{Format, PackedWeight, RowOrder},
+    testing::{self, device, matrix, unpacked},
 };
 use burn::tensor::{Int, Tensor, TensorData};
 

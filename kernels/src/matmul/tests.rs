@@ -1,7 +1,7 @@
 use super::{Activation, Layout, Matmul, knows, matmul, reference};
 use crate::{
-    packed::{Format, PackedWeight, RowOrder, unpacked},
-    testing::{self, device, matrix, numbers, tensor},
+    packed::{Format, PackedWeight, RowOrder},
+    testing::{self, device, matrix, numbers, tensor, unpacked},
 };
 use burn::tensor::Device;
 use proptest::prelude::*;

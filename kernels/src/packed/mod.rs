@@ -13,7 +13,6 @@ mod kernel;
 pub(crate) use kernel::{Stage, fetch, stage, value};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use half::f16;
 
 /// How the numbers of a packed matrix are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,7 +52,7 @@ impl Format {
     }
 
     /// Bytes of one row's columns in the file.
-    const fn row_bytes(self, columns: usize) -> usize {
+    pub const fn row_bytes(self, columns: usize) -> usize {
         match self {
             Self::F32 => columns * 4,
             Self::F16 => columns * 2,
@@ -80,9 +79,7 @@ impl RowOrder {
             Self::Halves => place / TILE * 4 + place % 4 + if place % TILE < 4 { 0 } else { rows / 2 },
         }
     }
-}
 
-impl RowOrder {
     /// One number for each row, in the packed order: a bias.
     pub fn arranged(self, values: &[f32]) -> Vec<f32> {
         (0..values.len()).map(|place| values[self.row(place, values.len())]).collect()
@@ -122,7 +119,7 @@ impl PackedWeight {
     pub fn new(bytes: &[u8], format: Format, [rows, columns]: [usize; 2], order: RowOrder, device: &Device) -> Self {
         let words = packed(bytes, format, [rows, columns], order);
         let count = words.len();
-        // In a pool that gives each its own size: rounding up to pages would cost a fifth of the memory.
+        // In a pool that gives each its own size, and does not round it up to a page that others could use.
         let words = device
             .memory_persistent_allocations(words, |words| Tensor::from_data(TensorData::new(words, [count]), device));
         Self { words, format, rows, columns }
@@ -195,32 +192,4 @@ fn nibbles(lanes: &[&[u8]; TILE], at: usize, column: usize) -> i32 {
     let (byte, shift) = (at + column % 16, column / 16 * 4);
     let word = (0..TILE).fold(0, |word, lane| word | u32::from(lanes[lane][byte] >> shift & 15) << (lane * 4));
     word as i32
-}
-
-/// The values of a packed row, for the kernels' references.
-///
-/// # Panics
-///
-/// When the bytes do not fill blocks.
-pub fn unpacked(bytes: &[u8], format: Format) -> Vec<f32> {
-    let half = |bytes: &[u8]| f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
-    match format {
-        Format::F32 => {
-            bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
-        }
-        Format::F16 => bytes.chunks_exact(2).map(half).collect(),
-        Format::Q8 => bytes
-            .chunks_exact(34)
-            .flat_map(|block| block[2..].iter().map(move |&quant| f32::from(quant as i8) * half(block)))
-            .collect(),
-        Format::Q4 => bytes
-            .chunks_exact(18)
-            .flat_map(|block| {
-                (0..BLOCK).map(move |column| {
-                    let quant = block[2 + column % 16] >> (column / 16 * 4) & 15;
-                    (f32::from(quant) - 8.0) * half(block)
-                })
-            })
-            .collect(),
-    }
 }

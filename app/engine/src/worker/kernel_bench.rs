@@ -153,14 +153,15 @@ impl Setup<'_> {
     }
 
     fn packed(&self, [rows, columns]: [usize; 2]) -> PackedWeight {
-        let (format, row_bytes) = match self.format {
-            Numbers::F32 => (Format::F32, columns * 4),
-            Numbers::F16 => (Format::F16, columns * 2),
-            Numbers::Q8 => (Format::Q8, columns / BLOCK * 34),
-            Numbers::Q4 => (Format::Q4, columns / BLOCK * 18),
+        let format = match self.format {
+            Numbers::F32 => Format::F32,
+            Numbers::F16 => Format::F16,
+            Numbers::Q8 => Format::Q8,
+            Numbers::Q4 => Format::Q4,
         };
         // Small numbers in every format.
-        let bytes: Vec<u8> = (0..rows * row_bytes).map(|at| if at % 2 == 1 { 0x20 } else { (at * 7) as u8 }).collect();
+        let bytes: Vec<u8> =
+            (0..rows * format.row_bytes(columns)).map(|at| if at % 2 == 1 { 0x20 } else { (at * 7) as u8 }).collect();
         PackedWeight::new(&bytes, format, [rows, columns], RowOrder::Straight, self.device)
     }
 
