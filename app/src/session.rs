@@ -21,7 +21,7 @@ use js_sys::ArrayBuffer;
 use leptos::prelude::*;
 use protocol::{DeviceChoice, ErrorCode, Event, ImageInfo, ModelInfo, Request};
 use reactive_stores::Store;
-use spec::{BatchSize, GenerateSpec, ImageSize, Phase, Progress, Seed};
+use spec::{BatchSize, ClipSkip, GenerateSpec, ImageSize, Phase, Progress, Seed};
 use std::time::Duration;
 
 /// The page at work.
@@ -96,13 +96,29 @@ impl Session {
         self.page.form().was_submitted().set(true);
         match status_untracked(self.page) {
             Status::Running => {}
-            Status::Starting | Status::Loading => self.page.engine().run_when_ready().set(true),
+            Status::Starting | Status::Loading => {
+                self.page.engine().run_when_ready().set(true);
+                self.expect();
+            }
             Status::Error => {
                 self.page.engine().run_when_ready().set(true);
                 self.retry();
             }
             Status::Ready => self.run_now(),
         }
+    }
+
+    /// Tells the engine what will be drawn as soon as the model is loaded.
+    fn expect(self) {
+        let engine = self.page.engine();
+        if !engine.run_when_ready().get_untracked() {
+            return;
+        }
+        let (prompt, negative_prompt) = {
+            let form = self.page.form().read_untracked();
+            (form.prompt.trim().to_owned(), form.negative_prompt.trim().to_owned())
+        };
+        self.engine.post(&Request::Expect { prompt, negative_prompt, clip_skip: ClipSkip::default() }, None);
     }
 
     /// Makes the same pictures on the server, whatever the engine does.
@@ -198,6 +214,7 @@ impl Session {
             device: engine.choice().get_untracked(),
         };
         self.engine.post(&load, None);
+        self.expect();
         self.engine.watch(Watch::Load);
     }
 

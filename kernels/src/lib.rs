@@ -9,8 +9,11 @@ pub mod embedding;
 pub mod matmul;
 pub mod norm;
 pub mod packed;
+mod rehearsal;
 #[cfg(test)]
 mod testing;
+
+pub use rehearsal::rehearse;
 
 use burn::{
     backend::DispatchDevice,
@@ -24,7 +27,12 @@ pub fn handles<const D: usize>(tensor: &Tensor<D>) -> bool {
 
 /// Whether the kernels run on a device.
 pub fn runs_on(device: &Device) -> bool {
-    !is_stock() && matches!(device.as_dispatch(), DispatchDevice::Cube(_))
+    !is_stock() && is_queued(device)
+}
+
+/// Whether a device works off a queue, so that what is asked of it goes on while the caller does something else.
+pub fn is_queued(device: &Device) -> bool {
+    matches!(device.as_dispatch(), DispatchDevice::Cube(_))
 }
 
 #[cfg(feature = "stock")]

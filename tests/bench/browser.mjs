@@ -9,6 +9,7 @@ import { nativeFigures } from './native.mjs';
 import { comparison } from './onnxruntime.mjs';
 import { playgroundFigures } from './playground.mjs';
 import { report } from './report.mjs';
+import { traceFigures } from './trace.mjs';
 
 /** Few enough for a software adapter. */
 const STEPS = { cpu: 20, webgpu: 4 };
@@ -22,6 +23,9 @@ const PARTS = {
   },
   async *unet(browser, proxy) {
     for (const device of Object.keys(STEPS)) yield [await comparison(browser, proxy, device)];
+  },
+  async *trace(browser, proxy) {
+    yield await traceFigures(browser, proxy);
   },
   kernels: kernelFigures,
 };

@@ -26,14 +26,14 @@ const BENCHES: [(&str, &str); 5] = [
 ];
 
 /// Parts of the bench `browser`, as `tests/bench/browser.mjs` names them.
-const PARTS: [&str; 4] = ["playground", "native", "unet", "kernels"];
+const PARTS: [&str; 5] = ["playground", "native", "unet", "trace", "kernels"];
 
 /// Options of `bench`.
 #[derive(Args)]
 pub struct Bench {
     /// Which one; all without
     name: Option<String>,
-    /// Which parts of `browser`: playground, native, unet, kernels; all without
+    /// Which parts of `browser`: playground, native, unet, trace, kernels; all without
     parts: Vec<String>,
     /// One JSON object a line
     #[arg(long)]

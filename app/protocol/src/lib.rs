@@ -13,7 +13,7 @@ pub use models::{
 pub use wanted::{HUB, Wanted, WantedError};
 
 use serde::{Deserialize, Serialize};
-use spec::{GenerateSpec, Progress, Seed};
+use spec::{ClipSkip, GenerateSpec, Progress, Seed};
 
 /// Field of the posted object that has the message's JSON text.
 pub const MESSAGE_FIELD: &str = "message";
@@ -39,6 +39,15 @@ pub enum Request {
         spec: GenerateSpec,
         /// Parameters of the init image that travels along, if one does.
         init_image: Option<ImageInfo>,
+    },
+    /// Encode the prompts of a run that waits for the model, as soon as the text encoder is here; answered by nothing.
+    Expect {
+        /// What will be drawn.
+        prompt: String,
+        /// What to keep away from; empty for none.
+        negative_prompt: String,
+        /// Which text-encoder layer is used.
+        clip_skip: ClipSkip,
     },
     /// Stop a run within one step.
     Cancel {

@@ -1,23 +1,36 @@
-//! The kernel, and how it is started.
+//! The kernels, and how they are started.
 
-use super::Tile;
+use super::{
+    Tile, WIDEST,
+    wide::{Wide, wide_attention_kernel},
+};
 use burn::backend::TensorMetadata as _;
 use burn_cubecl::{ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
 use cubecl::prelude::*;
 
 /// A score of what is not there: low enough to weigh nothing, and still a number.
-const NOTHING: f32 = -1e30;
+pub(super) const NOTHING: f32 = -1e30;
 
-/// Tokens and heads, as the kernel is told them.
+/// Tokens and heads, as the kernels are told them.
 #[derive(CubeLaunch, CubeType, Clone, Copy)]
-struct Sizes {
-    queries: usize,
-    keys: usize,
-    heads: usize,
-    scale: f32,
+pub(super) struct Sizes {
+    pub queries: usize,
+    pub keys: usize,
+    pub heads: usize,
+    /// Vectors of a head.
+    pub vectors: usize,
+    pub scale: f32,
 }
 
-/// Starts the kernel on contiguous tensors.
+/// A head of the narrow kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Head {
+    vectors: usize,
+    /// Values of a vector.
+    lanes: usize,
+}
+
+/// Starts a kernel on contiguous tensors.
 pub fn launch([query, key, value]: [CubeTensor; 3], mask: Option<CubeTensor>, heads: usize) -> CubeTensor {
     let shape = query.shape();
     let [batch, queries, width] = shape.dims();
@@ -25,33 +38,37 @@ pub fn launch([query, key, value]: [CubeTensor; 3], mask: Option<CubeTensor>, he
     let depth = width / heads;
     let client = query.client.clone();
     let output = empty_device_contiguous_dtype(client.clone(), query.device.clone(), shape, query.dtype);
-    let each = Tile::queries(depth) * Tile::THREADS as usize;
-    attention_kernel::launch(
-        &client,
-        CubeCount::Static(queries.div_ceil(each) as u32, heads as u32, batch as u32),
-        CubeDim::new_1d(Tile::THREADS),
-        query.into_buffer_arg(),
-        key.into_buffer_arg(),
-        value.into_buffer_arg(),
-        mask.map(CubeTensor::into_buffer_arg).into(),
-        output.clone().into_buffer_arg(),
-        SizesLaunch::new(queries, keys, heads, (depth as f32).sqrt().recip()),
-        depth / 4,
-    );
+    // Values are read four at a time, or one by one where a head does not begin at a multiple of four.
+    let lanes = if depth.is_multiple_of(4) { 4 } else { 1 };
+    let sizes = SizesLaunch::new(queries, keys, heads, depth / lanes, (depth as f32).sqrt().recip());
+    let wide = (depth > WIDEST).then(|| Wide::new(depth, lanes));
+    let each = wide.map_or(Tile::queries(depth) * Tile::THREADS as usize, |wide| wide.queries);
+    let count = CubeCount::Static(queries.div_ceil(each) as u32, heads as u32, batch as u32);
+    let mask = mask.map(CubeTensor::into_buffer_arg).into();
+    let threads = CubeDim::new_1d(Tile::THREADS);
+    let [query, key, value] = [query, key, value].map(CubeTensor::into_buffer_arg);
+    let target = output.clone().into_buffer_arg();
+    if let Some(wide) = wide {
+        wide_attention_kernel::launch(&client, count, threads, lanes, query, key, value, mask, target, sizes, wide);
+    } else {
+        let head = Head { vectors: depth / lanes, lanes };
+        attention_kernel::launch(&client, count, threads, lanes, query, key, value, mask, target, sizes, head);
+    }
     output
 }
 
 #[cube(launch)]
-fn attention_kernel(
-    query: &[Vector<f32, Const<4>>],
-    key: &[Vector<f32, Const<4>>],
-    value: &[Vector<f32, Const<4>>],
+fn attention_kernel<N: Size>(
+    query: &[Vector<f32, N>],
+    key: &[Vector<f32, N>],
+    value: &[Vector<f32, N>],
     mask: ComptimeOption<&[f32]>,
-    output: &mut [Vector<f32, Const<4>>],
+    output: &mut [Vector<f32, N>],
     sizes: Sizes,
-    #[comptime] vectors: usize,
+    #[comptime] head_of: Head,
 ) {
-    let queries = comptime![Tile::queries(4 * vectors)];
+    let (vectors, lanes) = comptime![(head_of.vectors, head_of.lanes)];
+    let queries = comptime![Tile::queries(lanes * vectors)];
     let first = ABSOLUTE_POS_X as usize * queries;
     if first >= sizes.queries {
         terminate!();
@@ -60,7 +77,7 @@ fn attention_kernel(
     let head = CUBE_POS_Y as usize * vectors;
     let batch = CUBE_POS_Z as usize;
 
-    let mut sums = Array::<Vector<f32, Const<4>>>::new(comptime![queries * vectors]);
+    let mut sums = Array::<Vector<f32, N>>::new(comptime![queries * vectors]);
     let mut starts = Array::<usize>::new(queries);
     let mut highest = Array::<f32>::new(queries);
     let mut weights = Array::<f32>::new(queries);
@@ -78,7 +95,7 @@ fn attention_kernel(
     let keys = comptime![Tile::KEYS];
     let mut scores = Array::<f32>::new(comptime![queries * keys]);
     for block in range_stepped(0usize, sizes.keys, keys) {
-        score(query, key, &mask, &mut scores, starts, &sizes, batch, head, block, first, vectors);
+        score(query, key, &mask, &mut scores, starts, &sizes, batch, head, block, first, head_of);
         #[unroll]
         for own in 0..queries {
             let before = highest[own];
@@ -127,9 +144,9 @@ fn attention_kernel(
 
 /// Scores of a thread's queries with a block of keys; keys beyond the last weigh nothing.
 #[cube]
-fn score(
-    query: &[Vector<f32, Const<4>>],
-    key: &[Vector<f32, Const<4>>],
+fn score<N: Size>(
+    query: &[Vector<f32, N>],
+    key: &[Vector<f32, N>],
     mask: &ComptimeOption<&[f32]>,
     scores: &mut Array<f32>,
     starts: Array<usize>,
@@ -138,18 +155,19 @@ fn score(
     head: usize,
     block: usize,
     first: usize,
-    #[comptime] vectors: usize,
+    #[comptime] head_of: Head,
 ) {
-    let queries = comptime![Tile::queries(4 * vectors)];
+    let (vectors, lanes) = comptime![(head_of.vectors, head_of.lanes)];
+    let queries = comptime![Tile::queries(lanes * vectors)];
     let keys = comptime![Tile::KEYS];
     let width = sizes.heads * vectors;
-    let mut partial = Array::<Vector<f32, Const<4>>>::new(comptime![queries * keys]);
+    let mut partial = Array::<Vector<f32, N>>::new(comptime![queries * keys]);
     #[unroll]
     for index in 0..comptime![queries * keys] {
         partial[index] = Vector::new(0.0f32.runtime());
     }
     for vector in 0..vectors {
-        let mut asked = Array::<Vector<f32, Const<4>>>::new(queries);
+        let mut asked = Array::<Vector<f32, N>>::new(queries);
         #[unroll]
         for own in 0..queries {
             asked[own] = query[starts[own] + vector];
@@ -168,8 +186,7 @@ fn score(
     for own in 0..queries {
         #[unroll]
         for one in 0..keys {
-            let four = partial[own * keys + one];
-            let sum = (four.extract(0usize) + four.extract(1usize)) + (four.extract(2usize) + four.extract(3usize));
+            let sum = sum_of(partial[own * keys + one], lanes);
             let row = min(first + own, sizes.queries - 1) * sizes.keys;
             let column = min(block + one, sizes.keys - 1);
             let added: ComptimeOption<f32> = mask.as_ref().map(|mask| mask[row + column]);
@@ -177,4 +194,15 @@ fn score(
             scores[own * keys + one] = select(block + one < sizes.keys, seen, NOTHING.runtime());
         }
     }
+}
+
+/// The sum of a vector's values.
+#[cube]
+pub(super) fn sum_of<N: Size>(vector: Vector<f32, N>, #[comptime] lanes: usize) -> f32 {
+    let mut sum = vector.extract(0usize);
+    #[unroll]
+    for lane in 1..lanes {
+        sum += vector.extract(lane);
+    }
+    sum
 }

@@ -4,20 +4,24 @@
 //!
 //! A thread holds the outputs of its queries and goes through the keys, eight at a time; all threads of a workgroup read the same
 //! keys and values, of one head. There is no workgroup memory and no barrier. Loops over a head's values stay loops: unrolled, the
-//! shader took minutes to compile.
+//! shader took minutes to compile. Of heads over [`WIDEST`] values a workgroup's threads share the scores and divide the output (`wide.rs`).
+//!
+//! Scores and sums are f32 on every adapter: some models' scores are beyond the range of half precision (Stable Diffusion 2.1's among them).
 
 mod kernel;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+mod wide;
 
 use burn::{
     backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor},
     tensor::Tensor,
 };
 use burn_cubecl::{CubeBackend, kernel::into_contiguous, tensor::CubeTensor};
+use wide::Wide;
 
-/// Values of a head, at most: they are held in registers.
+/// Values of a head that one thread holds in registers, at most.
 const WIDEST: usize = 160;
 
 /// What a thread computes.
@@ -58,7 +62,7 @@ pub trait AttentionOps: Backend {
 
 /// Whether [`attend`] knows heads of this many values.
 pub const fn knows(depth: usize) -> bool {
-    depth > 0 && depth <= WIDEST && depth.is_multiple_of(4)
+    depth > 0 && depth <= Wide::MOST
 }
 
 /// `softmax(Q Kᵀ / sqrt(d) + mask) V`, on a device that [`handles`](super::handles) names, for heads that it [`knows`].

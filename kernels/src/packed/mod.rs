@@ -125,6 +125,11 @@ impl PackedWeight {
         Self { words, format, rows, columns }
     }
 
+    /// One without words, for a [rehearsal](crate::rehearse) alone.
+    pub fn stand_in(format: Format, [rows, columns]: [usize; 2], device: &Device) -> Self {
+        Self { words: Tensor::zeros([4], device), format, rows, columns }
+    }
+
     /// Packs single-precision values.
     ///
     /// # Panics

@@ -7,7 +7,7 @@ export function meterWorker(proxy) {
 
 /** Runs in the worker before the engine: wraps what makes buffers, moves bytes and starts kernels, and answers `{meter}`. */
 function installMeter() {
-  const meter = { live: 0, peak: 0, buffers: 0, dispatches: 0, submits: 0, largestBuffer: 0, largestWrite: 0, largestBody: 0 };
+  const meter = { live: 0, peak: 0, buffers: 0, dispatches: 0, submits: 0, pipelines: 0, largestBuffer: 0, largestWrite: 0, largestBody: 0 };
   const sizes = new WeakMap();
   const wrap = (owner, name, around) => {
     const inner = owner?.prototype?.[name];
@@ -37,6 +37,12 @@ function installMeter() {
     meter.submits += 1;
     return inner();
   });
+  for (const name of ['createComputePipeline', 'createComputePipelineAsync']) {
+    wrap(self.GPUDevice, name, (inner) => {
+      meter.pipelines += 1;
+      return inner();
+    });
+  }
   for (const name of ['dispatchWorkgroups', 'dispatchWorkgroupsIndirect']) {
     wrap(self.GPUComputePassEncoder, name, (inner) => {
       meter.dispatches += 1;
@@ -52,6 +58,6 @@ function installMeter() {
     if (!event.data.meter) return;
     event.stopImmediatePropagation();
     self.postMessage({ meter: { ...meter } });
-    if (event.data.meter === 'reset') Object.assign(meter, { dispatches: 0, submits: 0, peak: meter.live });
+    if (event.data.meter === 'reset') Object.assign(meter, { dispatches: 0, submits: 0, pipelines: 0, peak: meter.live });
   });
 }

@@ -22,7 +22,7 @@ mod wire;
 
 use error::EngineError;
 use protocol::{Event, Request};
-use session::Session;
+use session::{Expected, Session};
 use std::{cell::RefCell, rc::Rc};
 use wasm_bindgen::{JsCast as _, closure::Closure};
 use web_sys::MessageEvent;
@@ -59,6 +59,12 @@ fn handle(session: &Rc<RefCell<Session>>, request: Request, bytes: Option<Vec<u8
         Request::Load { manifest_url, device } => {
             let session = session.clone();
             task::spawn(None, async move { session::load(&session, &manifest_url, device).await });
+        }
+        Request::Expect { prompt, negative_prompt, clip_skip } => {
+            let session = session.clone();
+            task::spawn(None, async move {
+                session::expect(&session, Expected { prompt, negative_prompt, clip_skip }).await
+            });
         }
         Request::Generate { run, spec, init_image } => {
             let session = session.clone();

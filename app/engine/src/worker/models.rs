@@ -46,7 +46,9 @@ pub fn handle(request: Request) -> Option<Request> {
             say(&Event::Probed(probe::probe().await?));
             Ok(())
         }),
-        other @ (Request::Load { .. } | Request::Generate { .. } | Request::Cancel { .. }) => return Some(other),
+        other @ (Request::Load { .. } | Request::Expect { .. } | Request::Generate { .. } | Request::Cancel { .. }) => {
+            return Some(other);
+        }
     }
     None
 }

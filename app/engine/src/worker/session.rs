@@ -6,12 +6,12 @@ use diffusion::{
     picture::Picture,
     pipeline::{
         CancelToken, GenerateError, Generated, LoadOptions, Loading, ModelFiles, Observer, Part, PipelineRequest,
-        StableDiffusion,
+        PromptEncoder, StableDiffusion, rehearse,
     },
 };
 use protocol::{DeviceChoice, Event, ImageInfo, ModelInfo};
-use spec::{GenerateSpec, Progress, Seed};
-use std::{cell::RefCell, rc::Rc};
+use spec::{ClipSkip, GenerateSpec, Progress, Seed};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 use web_time::Instant;
 use weights::TensorSource;
 
@@ -24,6 +24,10 @@ const CPU_LIMIT: u64 = 3 << 30;
 #[derive(Default)]
 pub struct Session {
     model: Option<Rc<StableDiffusion>>,
+    /// The text encoder, from the moment that it is on the device.
+    prompts: Option<Arc<PromptEncoder>>,
+    /// What a run will ask for that waits for the model.
+    expected: Option<Expected>,
     run: Option<(u32, CancelToken)>,
 }
 
@@ -44,14 +48,56 @@ impl Session {
     }
 }
 
+/// Prompts of a run that waits for the model.
+pub struct Expected {
+    /// What will be drawn.
+    pub prompt: String,
+    /// What to keep away from.
+    pub negative_prompt: String,
+    /// Which text-encoder layer is used.
+    pub clip_skip: ClipSkip,
+}
+
+/// Encodes prompts now, or as soon as the text encoder is here; the run finds them done.
+///
+/// # Errors
+/// [`EngineError::Generate`] when the device fails.
+pub async fn expect(session: &Rc<RefCell<Session>>, expected: Expected) -> Result<()> {
+    session.borrow_mut().expected = Some(expected);
+    encode_expected(session).await
+}
+
+async fn encode_expected(session: &Rc<RefCell<Session>>) -> Result<()> {
+    let (encoder, expected) = {
+        let mut session = session.borrow_mut();
+        let Some(encoder) = session.prompts.clone() else { return Ok(()) };
+        let Some(expected) = session.expected.take() else { return Ok(()) };
+        (encoder, expected)
+    };
+    let Expected { prompt, negative_prompt, clip_skip } = expected;
+    // The negative prompt always comes from the last layer, as in the pipeline.
+    for (text, clip_skip) in [(prompt, clip_skip.get() as usize), (negative_prompt, 1)] {
+        let states = encoder.encode(&[text], clip_skip);
+        // Reading a value back makes the device begin.
+        let first = states.slice([0..1, 0..1, 0..1]).into_data_async().await;
+        first.map_err(GenerateError::Device)?;
+    }
+    Ok(())
+}
+
 /// Chooses a device, fetches a model and puts it there.
 ///
 /// # Errors
 /// [`EngineError`] naming what failed; verified parts stay stored.
 pub async fn load(session: &Rc<RefCell<Session>>, manifest_url: &str, choice: DeviceChoice) -> Result<()> {
     let started = Instant::now();
-    session.borrow_mut().model = None;
+    {
+        let mut session = session.borrow_mut();
+        (session.model, session.prompts) = (None, None);
+    }
     let chosen = device::choose(choice).await?;
+    // What the model before left behind.
+    chosen.device.memory_cleanup();
     say(&Event::Device(chosen.report.clone()));
     let arriving = Arriving::begin(manifest_url).await?;
     arriving.until(0, LONGEST_HEADER).await?;
@@ -63,10 +109,16 @@ pub async fn load(session: &Rc<RefCell<Session>>, manifest_url: &str, choice: De
         return Err(EngineError::TooLargeForCpu { bytes });
     }
     let mut loading = Loading::new(&files, &chosen.device, options).map_err(EngineError::Model)?;
+    // Shaders are compiled while the weights are on their way; where that fails, they are when they are needed.
+    rehearse(&files, &chosen.device, options, &mut Rehearsing).await;
     // What is here goes onto the device while the rest is on its way, in the order of the file.
     for (part, start, end) in parts(&*source) {
         arriving.until(start, end).await?;
         loading.load(part)?;
+        if part == Part::TextEncoder {
+            session.borrow_mut().prompts = loading.prompts();
+            encode_expected(session).await?;
+        }
         // So that the next range is asked for before the next part keeps the worker busy.
         breathe().await;
     }
@@ -175,6 +227,19 @@ fn send_pictures(model: &StableDiffusion, run: u32, spec: &GenerateSpec, generat
         wire::post(&Event::Image { run, index, seed, info, parameters }, Some(&png));
     }
     Ok(())
+}
+
+/// Nobody looks, and messages are heard in between.
+struct Rehearsing;
+
+impl Observer for Rehearsing {
+    fn wants_preview(&self, _step: u32, _of: u32) -> bool {
+        true
+    }
+
+    fn pause(&mut self) -> impl Future<Output = ()> {
+        breathe()
+    }
 }
 
 /// The page, as the pipeline sees it.

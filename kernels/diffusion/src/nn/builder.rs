@@ -115,6 +115,7 @@ pub struct BuilderRoot<'a> {
     origin: Origin<'a>,
     device: Device,
     keep_quantised: bool,
+    rehearses: bool,
     product_dtype: Option<FloatDType>,
     used: RefCell<BTreeSet<String>>,
     problems: RefCell<Vec<Problem>>,
@@ -153,6 +154,7 @@ impl<'a> BuilderRoot<'a> {
             origin,
             device: device.clone(),
             keep_quantised,
+            rehearses: false,
             product_dtype: None,
             used: RefCell::default(),
             problems: RefCell::default(),
@@ -160,6 +162,13 @@ impl<'a> BuilderRoot<'a> {
             bytes: Cell::new(0),
             names: RefCell::default(),
         }
+    }
+
+    /// Reads no weight of the checkpoint and puts zeros or nothing in its place, for a [rehearsal](kernels::rehearse).
+    #[must_use]
+    pub const fn with_stand_ins(mut self, rehearses: bool) -> Self {
+        self.rehearses = rehearses;
+        self
     }
 
     /// Makes linear layers and convolutions multiply in a half type, between inputs, weights and outputs of f32: mixed
@@ -184,7 +193,9 @@ impl<'a> BuilderRoot<'a> {
             return Err(LoadError::Read(error));
         }
         let mut problems = self.problems.borrow_mut();
-        if let Origin::Checkpoint(source) = &self.origin {
+        if let Origin::Checkpoint(source) = &self.origin
+            && !self.rehearses
+        {
             let used = self.used.borrow();
             let inside =
                 |name: &str| prefix.is_empty() || name.strip_prefix(prefix).is_some_and(|r| r.starts_with('.'));
@@ -279,6 +290,9 @@ impl Builder<'_> {
                 outlined.borrow_mut().push(Outlined { name: self.name(name), shape: shape.to_vec(), init });
                 Param::initialized(id, Tensor::zeros([1; D], self.device()))
             }
+            Origin::Checkpoint(_) if self.shared.rehearses => {
+                Param::initialized(id, Tensor::zeros(shape, self.device()))
+            }
             Origin::Checkpoint(source) => {
                 let tensor = self
                     .read(*source, name, &shape)
@@ -336,6 +350,9 @@ impl Builder<'_> {
         if !(info.shape == shape || is_pointwise_of(&info.shape, shape)) || !is_known {
             return None;
         }
+        if self.shared.rehearses {
+            return Some(PackedWeight::stand_in(format, [rows, columns], self.device()));
+        }
         let raw = self.read(*source, name, shape)?;
         let weight = if format == Format::F32 {
             PackedWeight::from_f32(&raw.to_f32(), [rows, columns], order, self.device())
@@ -365,6 +382,9 @@ impl Builder<'_> {
     /// A vector's values, for layers that make something else of them; `None` is noted for [`BuilderRoot::finish`].
     pub fn values(&self, name: &str, count: usize) -> Option<Vec<f32>> {
         let Origin::Checkpoint(source) = &self.shared.origin else { return None };
+        if self.shared.rehearses {
+            return Some(vec![0.0; count]);
+        }
         let values = self.read(*source, name, &[count])?.to_f32();
         self.count(values.len() as u64 * 4);
         Some(values)

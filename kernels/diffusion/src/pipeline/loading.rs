@@ -4,6 +4,7 @@ use super::{
     Component, LoadModelError, LoadOptions, ModelFiles, StableDiffusion,
     autoencoder::{Autoencoder, AutoencoderConfig},
     preview::{Decoder, Previewer},
+    prompt_encoder::PromptEncoder,
     stable_diffusion::parse,
 };
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     vae::{AutoencoderTiny, TinyVaeConfig},
 };
 use burn::tensor::Device;
+use std::sync::Arc;
 
 /// Decoders up to this many weights make their own previews.
 const CHEAP_DECODER_BYTES: u64 = 8 << 20;
@@ -45,12 +47,13 @@ pub struct Loading<'a> {
     files: &'a ModelFiles,
     device: &'a Device,
     options: LoadOptions,
+    rehearses: bool,
     text_config: ClipTextConfig,
     unet_config: UNetConfig,
     vae_config: AutoencoderConfig,
     scheduler: SchedulerConfig,
     tokenizer: Tokenizer,
-    text_encoder: Loaded<ClipTextModel>,
+    prompts: Loaded<Arc<PromptEncoder>>,
     unet: Loaded<UNet2DConditionModel>,
 }
 
@@ -64,14 +67,21 @@ impl<'a> Loading<'a> {
             files,
             device,
             options,
+            rehearses: false,
             text_config: parse("text_encoder", &files.text_config)?,
             unet_config: parse("unet", &files.unet_config)?,
             vae_config: AutoencoderConfig::of(files)?,
             scheduler: SchedulerConfig::from_json(&files.scheduler_config)?,
             tokenizer: Tokenizer::new(&files.vocab, &files.merges, &files.pad_token)?,
-            text_encoder: None,
+            prompts: None,
             unet: None,
         })
+    }
+
+    /// The same for a [rehearsal](kernels::rehearse): weights are neither read nor needed.
+    pub(super) const fn rehearsing(mut self) -> Self {
+        self.rehearses = true;
+        self
     }
 
     /// Puts one part on the device now, all of whose weights are there.
@@ -82,10 +92,11 @@ impl<'a> Loading<'a> {
         let files = self.files;
         match part {
             Part::TextEncoder => {
-                let loaded = self.part(part.prefix(), &files.text_encoder, |builder| {
+                let (model, bytes) = self.part(part.prefix(), &files.text_encoder, |builder| {
                     ClipTextModel::new(builder, &self.text_config)
                 })?;
-                self.text_encoder = Some(loaded);
+                let encoder = PromptEncoder::new(self.tokenizer.clone(), model, self.device);
+                self.prompts = Some((Arc::new(encoder), bytes));
             }
             Part::UNet => {
                 let loaded = self.part(part.prefix(), &files.unet, |builder| {
@@ -97,25 +108,29 @@ impl<'a> Loading<'a> {
         Ok(())
     }
 
+    /// What encodes prompts, once [`Part::TextEncoder`] is loaded.
+    pub fn prompts(&self) -> Option<Arc<PromptEncoder>> {
+        self.prompts.as_ref().map(|(encoder, _)| encoder.clone())
+    }
+
     /// Puts on the device what is not there yet.
     ///
     /// # Errors
     /// [`LoadModelError`] naming the part and everything that is wrong with it.
     pub fn finish(mut self) -> Result<StableDiffusion, LoadModelError> {
-        if self.text_encoder.is_none() {
+        if self.prompts.is_none() {
             self.load(Part::TextEncoder)?;
         }
         if self.unet.is_none() {
             self.load(Part::UNet)?;
         }
         let (vae, previewer, autoencoder_bytes) = self.autoencoders()?;
-        let (Some((text_encoder, text_bytes)), Some((unet, unet_bytes))) = (self.text_encoder, self.unet) else {
+        let (Some((prompts, text_bytes)), Some((unet, unet_bytes))) = (self.prompts, self.unet) else {
             unreachable!("both were loaded above");
         };
         let factor = self.vae_config.factor();
         Ok(StableDiffusion {
-            tokenizer: self.tokenizer,
-            text_encoder,
+            prompts,
             unet,
             vae,
             scheduler: self.scheduler,
@@ -162,6 +177,7 @@ impl<'a> Loading<'a> {
         build: impl FnOnce(&Builder<'_>) -> Result<T, E>,
     ) -> Result<(T, u64), LoadModelError> {
         let root = BuilderRoot::from_checkpoint(&*component.source, self.device, self.options.keep_quantised);
+        let root = root.with_stand_ins(self.rehearses);
         let module = build(&root.root(&component.prefix)).map_err(Into::into)?;
         root.finish(&component.prefix).map_err(|source| LoadModelError::Weights { part: name, source })?;
         Ok((module, root.device_bytes()))

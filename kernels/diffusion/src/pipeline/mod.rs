@@ -7,12 +7,17 @@ mod masked;
 mod model_files;
 mod observer;
 mod preview;
+mod prompt_encoder;
+mod rehearsal;
 mod request;
 mod stable_diffusion;
+mod started;
 
 pub use load_options::LoadOptions;
 pub use loading::{Loading, Part};
 pub use model_files::{Component, ModelCard, ModelFiles, ModelFilesError, keys};
 pub use observer::{CancelToken, Observer, Silent};
+pub use prompt_encoder::PromptEncoder;
+pub use rehearsal::rehearse;
 pub use request::{InitImage, PipelineRequest};
 pub use stable_diffusion::{GenerateError, Generated, LoadModelError, StableDiffusion};

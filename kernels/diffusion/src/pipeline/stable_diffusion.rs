@@ -5,18 +5,21 @@ use super::{
     autoencoder::Autoencoder,
     masked::Unmasked,
     preview::{Previewer, pictures_of},
+    prompt_encoder::PromptEncoder,
+    started::Started,
 };
 use crate::{
     config::ConfigError,
     nn::LoadError,
     picture::Picture,
     scheduler::{Schedule, SchedulerConfig, SchedulerError},
-    text::{ClipTextModel, Tokenizer, TokenizerError},
+    text::{Tokenizer, TokenizerError},
     unet::{Context, UNet2DConditionModel},
 };
-use burn::tensor::{Device, ExecutionError, Tensor};
+use burn::tensor::{Device, ExecutionError, Tensor, TensorData};
 use serde::de::DeserializeOwned;
 use spec::{Phase, Progress};
+use std::{pin::Pin, sync::Arc};
 use thiserror::Error;
 use web_time::Instant;
 
@@ -97,8 +100,7 @@ pub struct Generated {
 /// A loaded model.
 #[derive(Debug)]
 pub struct StableDiffusion {
-    pub(super) tokenizer: Tokenizer,
-    pub(super) text_encoder: ClipTextModel,
+    pub(super) prompts: Arc<PromptEncoder>,
     pub(super) unet: UNet2DConditionModel,
     pub(super) vae: Autoencoder,
     pub(super) scheduler: SchedulerConfig,
@@ -140,8 +142,8 @@ impl StableDiffusion {
     }
 
     /// The tokenizer.
-    pub const fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+    pub fn tokenizer(&self) -> &Tokenizer {
+        self.prompts.tokenizer()
     }
 
     /// The scheduler that a request without one gets.
@@ -173,6 +175,9 @@ impl StableDiffusion {
         let steps = schedule.timesteps().len();
         let of = (steps - first) as u32;
         run.begin(Phase::Denoising, of).await?;
+        // A device with a queue works on a step while the one before is reported; any other is done when it is asked.
+        let is_queued = kernels::is_queued(&self.device);
+        let mut queued = None;
         for index in first..steps {
             let noise = schedule.draws_noise().then(|| request.noise.draw(self.latent_shape(&request), &self.device));
             let output = self.predict(&latents, &context, &schedule, index, &request);
@@ -181,16 +186,18 @@ impl StableDiffusion {
                 Some(unmasked) => unmasked.put_back(stepped.prev_sample, &schedule, index + 1),
                 None => stepped.prev_sample,
             };
-            // Reading one value back waits for the device, so that a step's time is its own and a cancel is seen.
-            latents.clone().slice([0..1, 0..1, 0..1, 0..1]).into_data_async().await?;
-            let step = (index - first + 1) as u32;
-            if run.observer.wants_preview(step, of) && step < of {
-                let pictures = self.previewer.pictures(stepped.pred_original_sample, &self.vae).await?;
-                for (index, picture) in pictures.into_iter().enumerate() {
-                    run.observer.preview(index as u32, picture);
-                }
+            let number = (index - first + 1) as u32;
+            let is_shown = run.observer.wants_preview(number, of) && number < of;
+            let pictures = || self.previewer.pictures(stepped.pred_original_sample, &self.vae);
+            let preview = is_shown.then(|| -> Pictures<'_> { Box::pin(pictures()) });
+            let step = Step::queue(number, &latents, preview).await;
+            let over = if is_queued { queued.replace(step) } else { Some(step) };
+            if let Some(step) = over {
+                run.finish(step).await?;
             }
-            run.step(step).await?;
+        }
+        if let Some(last) = queued {
+            run.finish(last).await?;
         }
 
         let batch = request.prompts.len();
@@ -248,17 +255,12 @@ impl StableDiffusion {
     ///
     /// - output: `[batch, tokens, width]`, or `[2 batch, tokens, width]` under guidance, the negative half first
     fn encode_prompts(&self, request: &PipelineRequest) -> Tensor<3> {
-        let length = self.text_encoder.context_length().min(77);
-        let encode = |prompts: &[String], clip_skip| {
-            let ids: Vec<_> = prompts.iter().map(|prompt| self.tokenizer.encode(prompt, length)).collect();
-            self.text_encoder.forward(&ids, clip_skip, &self.device).hidden
-        };
-        let positive = encode(&request.prompts, request.clip_skip.get() as usize);
+        let positive = self.prompts.encode(&request.prompts, request.clip_skip.get() as usize);
         if !request.guidance.is_active() {
             return positive;
         }
         // The reference skips layers for the prompt alone.
-        Tensor::cat(vec![encode(&request.negative_prompts, 1), positive], 0)
+        Tensor::cat(vec![self.prompts.encode(&request.negative_prompts, 1), positive], 0)
     }
 
     /// Where a run starts: from noise, or from a picture.
@@ -335,6 +337,32 @@ fn rescale_guidance(guided: Tensor<4>, conditional: Tensor<4>, share: f64) -> Te
     rescaled * share + guided * (1.0 - share)
 }
 
+/// Pictures on their way from the device.
+type Pictures<'a> = Pin<Box<dyn Future<Output = Result<Vec<Picture>, ExecutionError>> + 'a>>;
+
+/// A step that is on the device's queue.
+struct Step<'a> {
+    /// Counted from 1.
+    number: u32,
+    /// Resolves when it is computed.
+    done: Started<'a, Result<TensorData, ExecutionError>>,
+    /// What the pictures look like after it, where that is wanted.
+    preview: Option<Started<'a, Result<Vec<Picture>, ExecutionError>>>,
+}
+
+impl<'a> Step<'a> {
+    async fn queue(number: u32, latents: &Tensor<4>, preview: Option<Pictures<'a>>) -> Self {
+        // Reading one value back waits for the device, so that a step's time is its own and a cancel is seen.
+        let value = latents.clone().slice([0..1, 0..1, 0..1, 0..1]);
+        let done = Started::new(Box::pin(value.into_data_async())).await;
+        let preview = match preview {
+            Some(preview) => Some(Started::new(preview).await),
+            None => None,
+        };
+        Self { number, done, preview }
+    }
+}
+
 /// The observer's side of a run.
 struct Run<'a, O> {
     observer: &'a mut O,
@@ -350,6 +378,17 @@ impl<O: Observer> Run<'_, O> {
         self.of = of;
         self.started = Instant::now();
         self.step(0).await
+    }
+
+    /// Waits for a step and reports it.
+    async fn finish(&mut self, step: Step<'_>) -> Result<(), GenerateError> {
+        step.done.finish().await?;
+        if let Some(preview) = step.preview {
+            for (index, picture) in (0..).zip(preview.finish().await?) {
+                self.observer.preview(index, picture);
+            }
+        }
+        self.step(step.number).await
     }
 
     async fn step(&mut self, step: u32) -> Result<(), GenerateError> {
