@@ -5,6 +5,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use std::sync::OnceLock;
 
+/// How far products of half precision may move a sum, as a share of the largest: eleven bits each, three dozen added up at a time.
+pub const HALF: f32 = 2e-3;
+
 /// A device that the kernels run on, where the machine has one.
 pub fn device() -> Option<Device> {
     static DEVICE: OnceLock<Option<Device>> = OnceLock::new();

@@ -4,7 +4,7 @@
 import { launch } from '../e2e/support/chromium.mjs';
 import { pageUrl } from '../e2e/support/environment.mjs';
 import { Proxy } from '../e2e/support/proxy.mjs';
-import { kernelFigures } from './kernels.mjs';
+import { kernelFigures, networkFigures } from './kernels.mjs';
 import { nativeFigures } from './native.mjs';
 import { comparison } from './onnxruntime.mjs';
 import { playgroundFigures } from './playground.mjs';
@@ -28,6 +28,7 @@ const PARTS = {
     yield await traceFigures(browser, proxy);
   },
   kernels: kernelFigures,
+  networks: networkFigures,
 };
 
 const named = process.argv.slice(2).filter((argument) => argument in PARTS);

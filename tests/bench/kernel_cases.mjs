@@ -11,8 +11,13 @@ const WORDS = {
   matmul: (rows, input, output) => `${rows} x ${input} -> ${output}`,
   attention: (batch, queries, keys, heads, depth) => `${batch} x ${queries} to ${keys}, ${heads} heads of ${depth}`,
   norm: (batch, channels, side) => `with SiLU, ${batch} x ${channels}, ${side} x ${side}`,
+  vae: (batch, side) => `of Stable Diffusion, decoder, ${batch} x 4 x ${side} x ${side}`,
+  unet: (batch, side) => `of Stable Diffusion 1.5, ${batch} x 4 x ${side} x ${side}`,
   taesd: (batch, side) => `decoder, ${batch} x 4 x ${side} x ${side}`,
 };
+
+/** Networks, whose work is told by `kernels/diffusion/src/{unet,vae}/cost.rs`. */
+const NETWORK_KERNELS = ['unet', 'vae'];
 
 /** Operations, and numbers of inputs and outputs (f32) and of weights. */
 const WORK = {
@@ -75,16 +80,28 @@ const SHAPES = [
   { kernel: 'attention', shape: [2, 64, 64, 8, 160], formats: ['f32'], runs: 2 },
   { kernel: 'norm', shape: [2, 320, 32, 32], formats: ['f32'], runs: 2 },
   { kernel: 'norm', shape: [1, 128, 64, 32], formats: ['f32'], runs: 2 },
-  { kernel: 'taesd', shape: [1, 4], formats: ['f32'], hasCpu: true },
+  { kernel: 'taesd', shape: [1, 8], formats: ['f32'], hasCpu: true },
 ];
 
-/** One case a format: `{test, name, runs, hasCpu, work}`. */
-export const CASES = SHAPES.flatMap(({ formats, runs = 1, hasCpu = false, ...test }) =>
-  formats.map((format, index) => ({
-    test: { ...test, format },
-    name: `${test.kernel} ${format}, ${WORDS[test.kernel](...test.shape)}`,
-    runs,
-    hasCpu: hasCpu && index === 0,
-    work: work(test, format),
-  })),
-);
+/** Whole networks of Stable Diffusion 1.5's shape, exported by the reference implementation (`export_sd15.py`) for the other side. */
+const NETWORKS = [
+  { kernel: 'vae', shape: [1, 4], formats: ['f32'] },
+  // burn's own would take 3.4 GB of GPU memory.
+  { kernel: 'unet', shape: [1, 8], formats: ['q8_0'], sides: [] },
+];
+
+/** One case a format: `{test, name, runs, hasCpu, sides, work}`, where `sides` are those beside ours and onnxruntime's. */
+const cases = (shapes) =>
+  shapes.flatMap(({ formats, runs = 1, hasCpu = false, sides = ['burn'], ...test }) =>
+    formats.map((format, index) => ({
+      test: { ...test, format },
+      name: `${test.kernel} ${format}, ${WORDS[test.kernel](...test.shape)}`,
+      runs,
+      hasCpu: hasCpu && index === 0,
+      sides,
+      work: NETWORK_KERNELS.includes(test.kernel) ? null : work(test, format),
+    })),
+  );
+
+export const CASES = cases(SHAPES);
+export const NETWORK_CASES = cases(NETWORKS);

@@ -4,40 +4,50 @@ import { fileURLToPath } from 'node:url';
 import { Engine } from '../e2e/support/engine.mjs';
 import { meterWorker } from '../e2e/support/gpu_meter.mjs';
 import { countDispatches } from './dispatches.mjs';
-import { CASES } from './kernel_cases.mjs';
+import { CASES, NETWORK_CASES } from './kernel_cases.mjs';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
-const ROUNDS = 5;
+const ROUNDS = { kernels: 5, networks: 2 };
 /** A CPU is done with a case in milliseconds, and a page's clock counts tenths of them. */
 const CPU_RUNS = 10;
 
-/** Figures of every case, as they come. */
-export async function* kernelFigures(browser, proxy) {
+/** Figures of every kernel, as they come. */
+export function kernelFigures(browser, proxy) {
+  return figuresOf(CASES, ROUNDS.kernels, browser, proxy);
+}
+
+/** Figures of whole networks of Stable Diffusion 1.5's shape, as they come. */
+export function networkFigures(browser, proxy) {
+  proxy.overlay('/sd15/', process.env.DARKROOM_SD15);
+  return figuresOf(NETWORK_CASES, ROUNDS.networks, browser, proxy);
+}
+
+async function* figuresOf(cases, rounds, browser, proxy) {
   proxy.overlay('/ort/', process.env.DARKROOM_ORT);
   proxy.overlay('/bench/', HERE);
   meterWorker(proxy);
   const engine = await Engine.start(browser, proxy);
   await engine.page.evaluate(countDispatches);
-  for (const one of CASES) {
-    yield await compared(engine, one);
+  for (const one of cases) {
+    yield await compared(engine, one, rounds);
     await engine.page.evaluate(forgetTheirs);
   }
   await engine.stop();
   proxy.heal();
 }
 
-async function compared(engine, { test, name, runs, hasCpu, work }) {
+async function compared(engine, { test, name, runs, hasCpu, sides: others, work }, rounds) {
   const ours = (side, count) => new Ours(engine, { ...test, side }, count);
   const theirs = (provider, layout, count) => new Theirs(engine, { test: theirModel(test), provider, layout }, count);
-  const layouts = ['conv3x3', 'taesd'].includes(test.kernel) ? ['NHWC', 'NCHW'] : ['NHWC'];
+  const layouts = ['conv3x3', 'taesd', 'vae'].includes(test.kernel) ? ['NHWC', 'NCHW'] : ['NHWC'];
   const sides = {
     ours: ours('ours', runs),
-    burn: ours('burn', runs),
+    ...(others.includes('burn') && { burn: ours('burn', runs) }),
     ort: await fastest(layouts.map((layout) => theirs('webgpu', layout, runs))),
     ...(hasCpu && { cpu: ours('cpu', CPU_RUNS), wasm: theirs('wasm', 'NHWC', CPU_RUNS) }),
   };
   for (const side of Object.values(sides)) await side.warmUp();
-  for (let round = 0; round < ROUNDS; round += 1) {
+  for (let round = 0; round < rounds; round += 1) {
     for (const side of Object.values(sides)) await side.takeTurn();
   }
   return figures(name, work, sides);
@@ -45,7 +55,7 @@ async function compared(engine, { test, name, runs, hasCpu, work }) {
 
 function figures(name, work, { ours, burn, ort, cpu, wasm }) {
   const found = [
-    { name: `webgpu: ${name}, against burn`, ...ratio(ours, burn), ...work, unit: 'ms' },
+    ...(burn ? [{ name: `webgpu: ${name}, against burn`, ...ratio(ours, burn), ...work, unit: 'ms' }] : []),
     { name: `webgpu: ${name}, against onnxruntime-web`, ...ratio(ours, ort), ...work, unit: 'ms' },
   ];
   // There the engine has burn's operations.
@@ -55,6 +65,7 @@ function figures(name, work, { ours, burn, ort, cpu, wasm }) {
 
 /** What onnxruntime has for weights like ours: packed matrices, and single precision for all else (f16 takes an adapter that has it). */
 function theirModel(test) {
+  if (['unet', 'vae'].includes(test.kernel)) return { url: `/sd15/${test.kernel}.onnx` };
   const isPacked = test.kernel === 'matmul' && test.format.startsWith('q');
   return { ...test, format: isPacked ? test.format : 'f32' };
 }

@@ -37,7 +37,7 @@ async function prepare({ test, provider, layout }) {
   ort.env.wasm.wasmPaths = '/ort/';
   // The engine's CPU backend has one thread too.
   ort.env.wasm.numThreads = 1;
-  const { bytes, inputs } = onnxKernel(test);
+  const { bytes, inputs } = test.url ? { bytes: await fetched(test.url) } : onnxKernel(test);
   const isGpu = provider === 'webgpu';
   const session = await ort.InferenceSession.create(bytes, {
     executionProviders: [isGpu ? { name: provider, preferredLayout: layout } : provider],
@@ -45,9 +45,14 @@ async function prepare({ test, provider, layout }) {
   });
   const device = isGpu ? await ort.env.webgpu.device : null;
   const tensor = isGpu ? (dims) => onGpu(ort, device, dims) : (dims) => new ort.Tensor('float32', random(dims), dims);
-  const feeds = Object.fromEntries(Object.entries(inputs).map(([name, dims]) => [name, tensor(dims)]));
+  const shapes = inputs ?? Object.fromEntries(session.inputMetadata.map(({ name, shape }) => [name, shape]));
+  const feeds = Object.fromEntries(Object.entries(shapes).map(([name, dims]) => [name, tensor(dims)]));
   const read = isGpu ? (output) => firstNumber(device, output.gpuBuffer) : (output) => output.data[0];
   return { session, feeds, read };
+}
+
+async function fetched(url) {
+  return new Uint8Array(await (await fetch(url)).arrayBuffer());
 }
 
 function random(dims) {

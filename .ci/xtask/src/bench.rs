@@ -26,14 +26,14 @@ const BENCHES: [(&str, &str); 5] = [
 ];
 
 /// Parts of the bench `browser`, as `tests/bench/browser.mjs` names them.
-const PARTS: [&str; 5] = ["playground", "native", "unet", "trace", "kernels"];
+const PARTS: [&str; 6] = ["playground", "native", "unet", "trace", "kernels", "networks"];
 
 /// Options of `bench`.
 #[derive(Args)]
 pub struct Bench {
     /// Which one; all without
     name: Option<String>,
-    /// Which parts of `browser`: playground, native, unet, trace, kernels; all without
+    /// Which parts of `browser`: playground, native, unet, trace, kernels, networks; all without
     parts: Vec<String>,
     /// One JSON object a line
     #[arg(long)]
@@ -130,7 +130,10 @@ impl Bench {
         if runs("unet") {
             node.env("DARKROOM_ONNX", onnx::unet(place, steps).await?);
         }
-        if runs("unet") || runs("kernels") {
+        if runs("networks") {
+            node.env("DARKROOM_SD15", onnx::sd15(place, steps).await?);
+        }
+        if runs("unet") || runs("kernels") || runs("networks") {
             node.env("DARKROOM_ORT", onnx::runtime(place, steps).await?);
         }
         let browser = Browser::ensure(place, steps).await?;

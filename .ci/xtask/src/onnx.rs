@@ -1,7 +1,7 @@
 //! What the bench compares with: the demo model's UNet in ONNX, and onnxruntime-web.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -15,6 +15,7 @@ const RUNTIME: &str = "onnxruntime-web@1.30.0";
 const PACKAGES: [&str; 7] =
     ["torch==2.15.0", "diffusers==0.37.1", "transformers==4.57.6", "onnx", "onnxscript", "safetensors", "gguf"];
 const SCRIPT: &str = "tests/bench/export_unet.py";
+const SD15_SCRIPT: &str = "tests/bench/export_sd15.py";
 const MODEL: &str = "static/models/demo/demo-q8_0.gguf";
 
 /// onnxruntime-web's files, installed unless they are there.
@@ -37,16 +38,38 @@ pub async fn unet(place: &Place, steps: Steps) -> Result<PathBuf> {
     let stamp = Stamp::of(&place.root, &[SCRIPT, MODEL])?;
     let stamp_file = folder.join("unet.stamp");
     if !stamp.is_in(&stamp_file) {
-        let packages = Stamp::of_bytes(PACKAGES.join(" ").as_bytes());
-        let what = "the reference implementation (about 2 GB)";
-        let python = python::ensure(place, steps, &folder.join("venv"), &PACKAGES, &packages, what).await?;
-        let mut export = place.command(python);
+        let mut export = place.command(reference(place, steps, &folder).await?);
         export.args([SCRIPT, MODEL]).arg(&model);
         let what = "the UNet cannot be exported";
         steps.run("exporting the UNet to ONNX", quiet(&mut export, &place.log("onnx"), what)).await?;
         stamp.write(&stamp_file)?;
     }
     Ok(model)
+}
+
+/// Networks of Stable Diffusion 1.5's shape with random weights, exported with the reference implementation once.
+pub async fn sd15(place: &Place, steps: Steps) -> Result<PathBuf> {
+    let folder = folder(place)?;
+    let networks = folder.join("sd15");
+    let stamp = Stamp::of(&place.root, &[SD15_SCRIPT])?;
+    let stamp_file = networks.join("stamp");
+    if !stamp.is_in(&stamp_file) {
+        fs::create_dir_all(&networks).with_context(|| format!("{} cannot be made", networks.display()))?;
+        let mut export = place.command(reference(place, steps, &folder).await?);
+        export.arg(SD15_SCRIPT).arg(&networks);
+        let what = "the networks of Stable Diffusion 1.5's shape cannot be exported";
+        let told = "exporting networks of Stable Diffusion 1.5's shape to ONNX (about 2 min)";
+        steps.run(told, quiet(&mut export, &place.log("onnx-sd15"), what)).await?;
+        stamp.write(&stamp_file)?;
+    }
+    Ok(networks)
+}
+
+/// Python with the reference implementation.
+async fn reference(place: &Place, steps: Steps, folder: &Path) -> Result<PathBuf> {
+    let packages = Stamp::of_bytes(PACKAGES.join(" ").as_bytes());
+    let what = "the reference implementation (about 2 GB)";
+    python::ensure(place, steps, &folder.join("venv"), &PACKAGES, &packages, what).await
 }
 
 fn folder(place: &Place) -> Result<PathBuf> {

@@ -9,6 +9,8 @@ use crate::wasm_opt::wasm_files;
 
 /// Custom sections that only debuggers read.
 const DROPPED: [&[u8]; 2] = [b"name", b"producers"];
+/// What the linker calls an export that runs every constructor first.
+const CONSTRUCTING: &[u8] = b".command_export";
 /// Magic number and version.
 const HEADER: usize = 8;
 
@@ -34,6 +36,9 @@ fn without_names(bytes: &[u8]) -> Result<Vec<u8>> {
             let (length, start) = number(bytes, body)?;
             bytes.get(start..start + length).is_some_and(|name| DROPPED.contains(&name))
         };
+        if is_dropped && bytes[body..end].windows(CONSTRUCTING.len()).any(|part| part == CONSTRUCTING) {
+            bail!("its exports run every constructor at each call: have `main` call `__wasm_call_ctors` once");
+        }
         if !is_dropped {
             kept.extend_from_slice(&bytes[at..end]);
         }
@@ -69,5 +74,8 @@ mod tests {
         assert_eq!(without_names(&file).unwrap(), [&header[..], &other, &code].concat());
         assert!(without_names(&file[..file.len() - 1]).is_err());
         assert!(without_names(b"asm").is_err());
+        let named = [&[0, 20, 4][..], b"name", CONSTRUCTING].concat();
+        let error = without_names(&[&header[..], &named].concat()).unwrap_err().to_string();
+        assert!(error.contains("constructor"), "{error}");
     }
 }

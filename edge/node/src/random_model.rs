@@ -12,7 +12,7 @@ use diffusion::{
     pipeline::{Component, ModelCard, ModelFiles},
     text::ClipTextModel,
     unet::UNet2DConditionModel,
-    vae::{AutoencoderKl, AutoencoderTiny},
+    vae::{AutoencoderKl, AutoencoderTiny, TinyVaeConfig},
 };
 use source::RandomSource;
 use std::{fs, path::PathBuf, rc::Rc};
@@ -65,10 +65,11 @@ impl RandomModel {
             let path = self.tokenizer.join(name);
             fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))
         };
-        let (unet, text, vae, tiny) =
-            (configs::unet(self.shapes), configs::text(self.shapes), configs::vae(), configs::taesd());
+        let (unet, text, vae) = (configs::unet(self.shapes), configs::text(self.shapes), configs::vae());
+        let tiny_config = TinyVaeConfig::taesd();
+        let tiny = serde_json::to_string(&tiny_config)?;
         let (unet_config, text_config) = (serde_json::from_str(&unet)?, serde_json::from_str(&text)?);
-        let (vae_config, tiny_config) = (serde_json::from_str(&vae)?, serde_json::from_str(&tiny)?);
+        let vae_config = serde_json::from_str(&vae)?;
         let is_turbo = self.shapes == Shapes::SdTurbo;
         let full = part(|builder| Ok(AutoencoderKl::new(builder, &vae_config).map(drop)?));
         Ok(ModelFiles {

@@ -1,10 +1,11 @@
 //! The kernel, and how it is started.
 
 use super::{Activation, Conv3x3, Tile};
-use crate::packed::{Format, Operand, Stage, TILE, fetch, stage};
+use crate::packed::{Format, Operand, Stage, TILE, add_parts, fetch, stage};
 use burn::{backend::TensorMetadata as _, tensor::Shape};
 use burn_cubecl::{ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
 use cubecl::prelude::*;
+use half::f16;
 
 /// Sides and channels, as the kernel is told them.
 #[derive(CubeLaunch, CubeType, Clone, Copy)]
@@ -28,15 +29,17 @@ struct Plan {
     tiles: usize,
     /// Pixels of a thread.
     pixels: usize,
+    /// Whether products are of half precision.
+    is_half: bool,
 }
 
 impl Plan {
-    fn new(options: Conv3x3, format: Format, [channels, height, width]: [usize; 3]) -> Self {
+    fn new(options: Conv3x3, format: Format, is_half: bool, [channels, height, width]: [usize; 3]) -> Self {
         // A row that is shorter than a tile would leave most of it empty.
         let pixels = width.next_power_of_two().min(Tile::PIXELS);
         let wanted = Tile::THREADS / (width.div_ceil(pixels) * height).next_power_of_two().max(1);
         let tiles = wanted.clamp(1, Tile::MOST_SIDE_BY_SIDE).min(channels.div_ceil(TILE).next_power_of_two());
-        Self { options, format, tiles, pixels }
+        Self { options, format, tiles, pixels, is_half }
     }
 
     /// Threads that have pixels of their own.
@@ -66,7 +69,8 @@ pub fn launch(
     let [batch, out_channels, out_height, out_width] = shape.dims();
     let client = input.client.clone();
     let output = empty_device_contiguous_dtype(client.clone(), input.device.clone(), shape, input.dtype);
-    let plan = Plan::new(options, operand.format, [out_channels, out_height, out_width]);
+    let is_half = operand.is_half(&client);
+    let plan = Plan::new(options, operand.format, is_half, [out_channels, out_height, out_width]);
     let pixel_tiles = out_width.div_ceil(plan.pixels) * out_height;
     let count = CubeCount::Static(
         pixel_tiles.div_ceil(plan.across()) as u32,
@@ -75,7 +79,8 @@ pub fn launch(
     );
     let [biases, _] = bias.shape().dims();
     let bias_stride = if biases == 1 { 0 } else { out_channels.next_multiple_of(TILE) / 4 };
-    conv3x3_kernel::launch(
+    let start = if is_half { conv3x3_kernel::launch::<f16> } else { conv3x3_kernel::launch::<f32> };
+    start(
         &client,
         count,
         CubeDim::new_1d(Tile::THREADS as u32),
@@ -91,7 +96,7 @@ pub fn launch(
 }
 
 #[cube(launch)]
-fn conv3x3_kernel(
+fn conv3x3_kernel<F: Float>(
     input: &[f32],
     words: &[Vector<u32, Const<4>>],
     bias: &[Vector<f32, Const<4>>],
@@ -115,15 +120,18 @@ fn conv3x3_kernel(
     let is_inside = place.y < sizes.out_height && place.tile < tiles;
 
     let mut sums = Array::<Vector<f32, Const<4>>>::new(comptime![pixels * vectors]);
+    // What is not in them yet: everything, unless it is of half precision.
+    let mut parts = Array::<Vector<F, Const<4>>>::new(comptime![pixels * vectors]);
     #[unroll]
     for vector in 0..vectors {
         let start = bias[place.batch * sizes.bias_stride + min(place.tile, tiles - 1) * vectors + vector];
         #[unroll]
         for pixel in 0..pixels {
             sums[pixel * vectors + vector] = start;
+            parts[pixel * vectors + vector] = Vector::cast_from(0.0f32.runtime());
         }
     }
-    let mut staged = Shared::<[Vector<f32, Const<4>>]>::new_slice(comptime![plan.stage().vectors()]);
+    let mut staged = Shared::<[Vector<F, Const<4>>]>::new_slice(comptime![plan.stage().vectors()]);
     let channels = comptime![plan.channels()];
     for first in range_stepped(0usize, sizes.in_channels, channels) {
         if comptime![plan.stage().is_needed()] {
@@ -133,7 +141,13 @@ fn conv3x3_kernel(
         }
         if is_inside {
             for local in 0..min(channels, sizes.in_channels - first) {
-                accumulate(input, words, &staged, &mut sums, &sizes, &place, first, local, plan);
+                accumulate(input, words, &staged, &mut parts, &sizes, &place, first, local, plan);
+                if comptime![plan.is_half] {
+                    let is_enough = local % Tile::CHANNELS_IN_HALF == Tile::CHANNELS_IN_HALF - 1;
+                    if is_enough {
+                        add_parts(&mut sums, &mut parts, comptime![pixels * vectors]);
+                    }
+                }
             }
         }
         if comptime![plan.stage().is_needed()] {
@@ -142,6 +156,7 @@ fn conv3x3_kernel(
         }
     }
     if is_inside {
+        add_parts(&mut sums, &mut parts, comptime![pixels * vectors]);
         write(residual, output, sums, &sizes, &place, plan);
     }
 }
@@ -161,11 +176,11 @@ struct Place {
 
 /// Adds what one input channel gives to a thread's tile: the `local`th of those from `first` on.
 #[cube]
-fn accumulate(
+fn accumulate<F: Float>(
     input: &[f32],
     words: &[Vector<u32, Const<4>>],
-    staged: &Shared<[Vector<f32, Const<4>>]>,
-    sums: &mut Array<Vector<f32, Const<4>>>,
+    staged: &Shared<[Vector<F, Const<4>>]>,
+    parts: &mut Array<Vector<F, Const<4>>>,
     sizes: &Sizes,
     place: &Place,
     first: usize,
@@ -187,13 +202,13 @@ fn accumulate(
         let above = place.y * step + kernel_y;
         if above > 0 && above <= sizes.in_height * scale {
             let row = (plane + (above - 1) / scale) * sizes.in_width;
-            let mut under = Array::<f32>::new(reach);
+            let mut under = Array::<F>::new(reach);
             #[unroll]
             for offset in 0..reach {
                 let before = place.x * step + offset;
                 let is_inside = before > 0 && before <= sizes.in_width * scale;
                 let column = if is_inside { (before - 1) / scale } else { 0usize.runtime() };
-                under[offset] = select(is_inside, input[row + column], 0.0f32);
+                under[offset] = F::cast_from(select(is_inside, input[row + column], 0.0f32));
             }
             #[unroll]
             for kernel_x in 0..3usize {
@@ -203,11 +218,11 @@ fn accumulate(
                     let weights = if comptime![plan.stage().is_needed()] {
                         staged[(staged_column + tap) * 2 + vector]
                     } else {
-                        fetch(words, column + tap, vector, plan.format)
+                        Vector::cast_from(fetch(words, column + tap, vector, plan.format))
                     };
                     #[unroll]
                     for pixel in 0..pixels {
-                        sums[pixel * vectors + vector] += Vector::new(under[pixel * step + kernel_x]) * weights;
+                        parts[pixel * vectors + vector] += Vector::new(under[pixel * step + kernel_x]) * weights;
                     }
                 }
             }

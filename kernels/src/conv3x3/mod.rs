@@ -8,7 +8,7 @@
 //! channels at a time, and are turned into f32 there once for all pixels.
 //!
 //! In the epilogue: bias (one for all pictures or one for each, which is how a time embedding is added), a residual, an activation. In the prologue: nearest upsampling by two, so that the enlarged input is never
-//! written. Products and sums are f32.
+//! written. Sums are f32, products as [`Products`](crate::packed::Products) says.
 
 mod kernel;
 pub mod reference;
@@ -68,6 +68,8 @@ impl Tile {
     const MOST_SIDE_BY_SIDE: usize = 8;
     /// Input channels whose weights for one tile are turned into f32 at once: 9,216 bytes of the workgroup's memory.
     const CHANNELS_AT_ONCE: usize = 32;
+    /// Input channels whose products are added up in half precision, nine each.
+    const CHANNELS_IN_HALF: usize = 4;
 }
 
 /// Convolutions that only a CubeCL device has.

@@ -1,7 +1,7 @@
 use super::{Activation, Conv3x3, conv3x3, padded_bias, reference};
 use crate::{
-    packed::{Format, PackedWeight, RowOrder},
-    testing::{self, device, matrix, numbers, tensor, unpacked},
+    packed::{Format, PackedWeight, Products, RowOrder},
+    testing::{self, HALF, device, matrix, numbers, tensor, unpacked},
 };
 use burn::tensor::Device;
 use proptest::prelude::*;
@@ -9,7 +9,18 @@ use reference::Sizes;
 
 const FORMATS: [Format; 4] = [Format::F32, Format::F16, Format::Q8, Format::Q4];
 
-fn error(sizes: Sizes, format: Format, options: Conv3x3, [own_bias, with_residual]: [bool; 2], device: &Device) -> f32 {
+fn error(sizes: Sizes, format: Format, options: Conv3x3, extras: [bool; 2], device: &Device) -> f32 {
+    error_of(Products::Single, sizes, format, options, extras, device)
+}
+
+fn error_of(
+    products: Products,
+    sizes: Sizes,
+    format: Format,
+    options: Conv3x3,
+    [own_bias, with_residual]: [bool; 2],
+    device: &Device,
+) -> f32 {
     let Sizes { batch, input, output, height, width } = sizes;
     let shape = [batch, output, options.output_side(height), options.output_side(width)];
     let x = numbers(batch * input * height * width, 1);
@@ -20,7 +31,7 @@ fn error(sizes: Sizes, format: Format, options: Conv3x3, [own_bias, with_residua
     let expected = reference::conv3x3(&x, &unpacked(&w, format), &b, &r, sizes, options);
     let found = conv3x3(
         tensor(&x, [batch, input, height, width], device),
-        &PackedWeight::new(&w, format, [output, input * 9], RowOrder::Straight, device),
+        &PackedWeight::new(&w, format, [output, input * 9], RowOrder::Straight, device).with_products(products),
         padded_bias(tensor(&b, [biases, output], device)),
         with_residual.then(|| tensor(&r, shape, device)),
         options,
@@ -58,5 +69,17 @@ fn a_layer_of_a_decoder_equals_the_reference() {
             let error = error(sizes, format, options, [false, true], &device);
             assert!(error < 1e-5, "{format:?}, {options:?}: {error}");
         }
+    }
+}
+
+/// Where the adapter has no half precision, these are products of single precision.
+#[test]
+fn products_of_half_precision_are_close_to_the_reference() {
+    let Some(device) = device() else { return };
+    let sizes = Sizes { batch: 2, input: 96, output: 24, height: 9, width: 11 };
+    for format in FORMATS {
+        let error = error_of(Products::Half, sizes, format, Conv3x3::default(), [true, true], &device);
+        println!("{format:?}: {error:.1e}");
+        assert!(error < HALF, "{format:?}: {error}");
     }
 }

@@ -1,10 +1,11 @@
 //! The kernel, and how it is started.
 
 use super::{Activation, Layout, Matmul, Tile};
-use crate::packed::{Format, Operand, Stage, TILE, fetch, stage};
+use crate::packed::{Format, Operand, Stage, TILE, add_parts, fetch, stage};
 use burn::tensor::Shape;
 use burn_cubecl::{ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
 use cubecl::prelude::*;
+use half::f16;
 
 /// Sizes, as the kernel is told them.
 #[derive(CubeLaunch, CubeType, Clone, Copy)]
@@ -27,6 +28,8 @@ struct Plan {
     rows: usize,
     /// Threads along rows.
     across: usize,
+    /// Whether products are of half precision.
+    is_half: bool,
 }
 
 impl Plan {
@@ -51,7 +54,8 @@ pub fn launch(
     let client = input.client.clone();
     let output = empty_device_contiguous_dtype(client.clone(), input.device.clone(), shape, input.dtype);
     let across = tokens.next_power_of_two().min(Tile::ACROSS);
-    let plan = Plan { matmul, format: operand.format, rows: Tile::rows(tokens), across };
+    let is_half = operand.is_half(&client);
+    let plan = Plan { matmul, format: operand.format, rows: Tile::rows(tokens), across, is_half };
     let count = CubeCount::Static(
         operand.rows.div_ceil(Tile::DOWN * TILE) as u32,
         tokens.div_ceil(plan.across * plan.rows) as u32,
@@ -60,7 +64,8 @@ pub fn launch(
     let sizes = SizesLaunch::new(tokens, operand.columns, operand.rows, outputs);
     // Tokens have their values side by side, pixels only one.
     let vector = if matmul.input == Layout::Rows { 4 } else { 1 };
-    matmul_kernel::launch(
+    let start = if is_half { matmul_kernel::launch::<f16> } else { matmul_kernel::launch::<f32> };
+    start(
         &client,
         count,
         CubeDim::new_1d((plan.across * Tile::DOWN) as u32),
@@ -77,7 +82,7 @@ pub fn launch(
 }
 
 #[cube(launch)]
-fn matmul_kernel<N: Size>(
+fn matmul_kernel<F: Float, N: Size>(
     input: &[Vector<f32, N>],
     words: &[Vector<u32, Const<4>>],
     bias: &[f32],
@@ -96,11 +101,14 @@ fn matmul_kernel<N: Size>(
     let read_tile = min(first_tile + own_tile, tiles - 1);
 
     let mut sums = Array::<Vector<f32, Const<4>>>::new(comptime![rows * 2]);
+    // What is not in them yet: everything, unless it is of half precision.
+    let mut parts = Array::<Vector<F, Const<4>>>::new(comptime![rows * 2]);
     #[unroll]
     for sum in 0..comptime![rows * 2] {
         sums[sum] = Vector::new(0.0f32.runtime());
+        parts[sum] = Vector::cast_from(0.0f32.runtime());
     }
-    let mut staged = Shared::<[Vector<f32, Const<4>>]>::new_slice(comptime![staging.vectors()]);
+    let mut staged = Shared::<[Vector<F, Const<4>>]>::new_slice(comptime![staging.vectors()]);
     let columns = comptime![staging.columns];
     for first_column in range_stepped(0usize, sizes.columns, columns) {
         if comptime![staging.is_needed()] {
@@ -109,7 +117,7 @@ fn matmul_kernel<N: Size>(
         }
         let steps = min(sizes.columns - first_column, columns) / 4;
         for step in 0..steps {
-            let mut values = Array::<f32>::new(comptime![rows * 4]);
+            let mut values = Array::<F>::new(comptime![rows * 4]);
             gather(input, &mut values, &sizes, batch, first_row, first_column + step * 4, plan);
             #[unroll]
             for next in 0..4usize {
@@ -119,28 +127,35 @@ fn matmul_kernel<N: Size>(
                     let weights = if comptime![staging.is_needed()] {
                         staged[(own_tile * columns + column) * 2 + vector]
                     } else {
-                        fetch(words, read_tile * sizes.columns + first_column + column, vector, plan.format)
+                        let at = read_tile * sizes.columns + first_column + column;
+                        Vector::cast_from(fetch(words, at, vector, plan.format))
                     };
                     #[unroll]
                     for row in 0..rows {
-                        sums[row * 2 + vector] += Vector::new(values[row * 4 + next]) * weights;
+                        parts[row * 2 + vector] += Vector::new(values[row * 4 + next]) * weights;
                     }
                 }
             }
+        }
+        if comptime![plan.is_half] {
+            add_parts(&mut sums, &mut parts, comptime![rows * 2]);
         }
         if comptime![staging.is_needed()] {
             // What is staged must not be overwritten before everybody has read it.
             sync_cube();
         }
     }
+    if comptime![!plan.is_half] {
+        add_parts(&mut sums, &mut parts, comptime![rows * 2]);
+    }
     write(bias, residual, output, sums, &sizes, batch, first_row, first_tile + own_tile, plan);
 }
 
 /// Four columns of a thread's rows; rows beyond the last are the last again.
 #[cube]
-fn gather<N: Size>(
+fn gather<F: Float, N: Size>(
     input: &[Vector<f32, N>],
-    values: &mut Array<f32>,
+    values: &mut Array<F>,
     sizes: &Sizes,
     batch: usize,
     first_row: usize,
@@ -154,13 +169,13 @@ fn gather<N: Size>(
             let four = input[((batch * sizes.tokens + token) * sizes.columns + column) / 4];
             #[unroll]
             for next in 0..4usize {
-                values[row * 4 + next] = four.extract(next);
+                values[row * 4 + next] = F::cast_from(four.extract(next));
             }
         } else {
             #[unroll]
             for next in 0..4usize {
                 let at = (batch * sizes.columns + column + next) * sizes.tokens + token;
-                values[row * 4 + next] = input[at].extract(0usize);
+                values[row * 4 + next] = F::cast_from(input[at].extract(0usize));
             }
         }
     }

@@ -6,7 +6,7 @@
 //! through the workgroup's memory, [`Tile::COLUMNS`] columns at a time, and is turned into f32 there once for all rows. Inputs come from
 //! the caches.
 //!
-//! In the epilogue: bias, activation or gate, residual. Products and sums are f32.
+//! In the epilogue: bias, activation or gate, residual. Sums are f32, products as [`Products`](crate::packed::Products) says.
 
 mod kernel;
 pub mod reference;

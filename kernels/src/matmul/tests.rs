@@ -1,7 +1,7 @@
 use super::{Activation, Layout, Matmul, knows, matmul, reference};
 use crate::{
-    packed::{Format, PackedWeight, RowOrder},
-    testing::{self, device, matrix, numbers, tensor, unpacked},
+    packed::{Format, PackedWeight, Products, RowOrder},
+    testing::{self, HALF, device, matrix, numbers, tensor, unpacked},
 };
 use burn::tensor::Device;
 use proptest::prelude::*;
@@ -12,6 +12,17 @@ const ACTIVATIONS: [Option<Activation>; 5] =
     [None, Some(Activation::Gelu), Some(Activation::QuickGelu), Some(Activation::Silu), Some(Activation::Geglu)];
 
 fn error(sizes: Sizes, format: Format, plan: Matmul, with_residual: bool, device: &Device) -> f32 {
+    error_of(Products::Single, sizes, format, plan, with_residual, device)
+}
+
+fn error_of(
+    products: Products,
+    sizes: Sizes,
+    format: Format,
+    plan: Matmul,
+    with_residual: bool,
+    device: &Device,
+) -> f32 {
     let Sizes { batch, tokens, columns, rows } = sizes;
     let is_gated = plan.activation == Some(Activation::Geglu);
     let (order, outputs) = if is_gated { (RowOrder::Halves, rows / 2) } else { (RowOrder::Straight, rows) };
@@ -21,7 +32,7 @@ fn error(sizes: Sizes, format: Format, plan: Matmul, with_residual: bool, device
     let expected = reference::matmul(&x, &unpacked(&w, format), &b, &r, sizes, plan);
     let found = matmul(
         tensor(&x, shape(plan.input, columns), device),
-        &PackedWeight::new(&w, format, [rows, columns], order, device),
+        &PackedWeight::new(&w, format, [rows, columns], order, device).with_products(products),
         tensor(&order.arranged(&b), [rows], device),
         with_residual.then(|| tensor(&r, shape(plan.output, outputs), device)),
         plan,
@@ -57,6 +68,18 @@ fn a_gated_layer_equals_the_reference_in_every_format() {
         let plan = Matmul { activation: Some(Activation::Geglu), ..Matmul::ROWS };
         let error = error(Sizes { batch: 2, tokens: 64, columns: 320, rows: 160 }, format, plan, true, &device);
         assert!(error < 1e-5, "{format:?}: {error}");
+    }
+}
+
+/// Where the adapter has no half precision, these are products of single precision.
+#[test]
+fn products_of_half_precision_are_close_to_the_reference() {
+    let Some(device) = device() else { return };
+    for format in FORMATS {
+        let sizes = Sizes { batch: 2, tokens: 50, columns: 640, rows: 72 };
+        let error = error_of(Products::Half, sizes, format, Matmul::ROWS, true, &device);
+        println!("{format:?}: {error:.1e}");
+        assert!(error < HALF, "{format:?}: {error}");
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{BLOCK, Format, TILE};
 use cubecl::prelude::*;
 
-/// What a workgroup turns into f32 at once.
+/// What a workgroup turns into numbers at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Stage {
     /// How the numbers are stored.
@@ -22,7 +22,7 @@ impl Stage {
         !matches!(self.format, Format::F32)
     }
 
-    /// Vectors of f32 that the workgroup's memory holds, `[tile][column][2]`; one where nothing is turned, since none is no size.
+    /// Vectors that the workgroup's memory holds, `[tile][column][2]`; one where nothing is turned, since none is no size.
     pub const fn vectors(self) -> usize {
         if self.is_needed() { self.tiles * self.columns * 2 } else { 1 }
     }
@@ -41,9 +41,9 @@ impl Stage {
 ///
 /// Tiles beyond the last are the last again; columns beyond the last are zeros.
 #[cube]
-pub fn stage(
+pub fn stage<F: Float>(
     words: &[Vector<u32, Const<4>>],
-    staged: &mut Shared<[Vector<f32, Const<4>>]>,
+    staged: &mut Shared<[Vector<F, Const<4>>]>,
     first_tile: usize,
     tiles: usize,
     first_column: usize,
@@ -66,7 +66,7 @@ pub fn stage(
             } else {
                 #[unroll]
                 for vector in 0..comptime![2 * at_once] {
-                    staged[to + vector] = Vector::new(0.0f32.runtime());
+                    staged[to + vector] = Vector::cast_from(0.0f32.runtime());
                 }
             }
         }
@@ -75,9 +75,9 @@ pub fn stage(
 
 /// Turns the columns that one vector of words holds.
 #[cube]
-fn unpack(
+fn unpack<F: Float>(
     words: &[Vector<u32, Const<4>>],
-    staged: &mut Shared<[Vector<f32, Const<4>>]>,
+    staged: &mut Shared<[Vector<F, Const<4>>]>,
     tile: usize,
     column: usize,
     to: usize,
@@ -89,7 +89,7 @@ fn unpack(
         {
             #[unroll]
             for vector in 0..2usize {
-                staged[to + vector] = fetch(words, tile * columns + column, vector, format);
+                staged[to + vector] = Vector::cast_from(fetch(words, tile * columns + column, vector, format));
             }
         }
         Format::Q8 => {
@@ -101,7 +101,8 @@ fn unpack(
                 let scale = halves(scales, comptime![vector * 2]);
                 #[unroll]
                 for next in 0..2usize {
-                    staged[to + next * 2 + vector] = bytes(quants.extract(comptime![next * 2 + vector])) * scale;
+                    let four = bytes(quants.extract(comptime![next * 2 + vector]));
+                    staged[to + next * 2 + vector] = Vector::cast_from(four * scale);
                 }
             }
         }
@@ -115,10 +116,24 @@ fn unpack(
                 #[unroll]
                 for next in 0..4usize {
                     let four = quants.extract(next) >> comptime![16 * vector as u32];
-                    staged[to + next * 2 + vector] = nibbles(four) * scale;
+                    staged[to + next * 2 + vector] = Vector::cast_from(nibbles(four) * scale);
                 }
             }
         }
+    }
+}
+
+/// Adds what was summed in the products' precision to the sums, and begins anew.
+#[cube]
+pub fn add_parts<F: Float>(
+    sums: &mut Array<Vector<f32, Const<4>>>,
+    parts: &mut Array<Vector<F, Const<4>>>,
+    #[comptime] count: usize,
+) {
+    #[unroll]
+    for index in 0..count {
+        sums[index] += Vector::cast_from(parts[index]);
+        parts[index] = Vector::cast_from(0.0f32.runtime());
     }
 }
 

@@ -6,13 +6,17 @@
 //! begin at odd half words, and neighbouring rows are far apart. So a matrix takes as many bytes on the device as in the file, but
 //! for the rows that fill the last tile.
 //!
-//! The kernels turn a stretch of columns into f32 once a workgroup, in its own memory; there is never more of it.
+//! The kernels turn a stretch of columns into numbers once a workgroup, in its own memory; there is never more of it.
 
 mod kernel;
 
-pub(crate) use kernel::{Stage, fetch, stage, value};
+pub(crate) use kernel::{Stage, add_parts, fetch, stage, value};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use cubecl::{
+    client::Client,
+    ir::{ElemType, FloatKind},
+};
 
 /// How the numbers of a packed matrix are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,6 +29,17 @@ pub enum Format {
     Q8,
     /// ggml's `Q4_0`: 32 nibbles, less 8, under a scale of half precision.
     Q4,
+}
+
+/// What a packed matrix is multiplied in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Products {
+    /// Single precision.
+    #[default]
+    Single,
+    /// Half precision where the adapter computes in it, with a few products added up in it before they are added to sums of
+    /// single precision; else single precision. Matrices that are stored in single precision stay with it.
+    Half,
 }
 
 /// Rows of a tile.
@@ -97,6 +112,8 @@ pub struct PackedWeight {
     pub rows: usize,
     /// Inputs.
     pub columns: usize,
+    /// What it is multiplied in.
+    pub products: Products,
 }
 
 /// A packed matrix without its words, as an operation takes it.
@@ -108,6 +125,16 @@ pub struct Operand {
     pub rows: usize,
     /// Inputs.
     pub columns: usize,
+    /// What it is multiplied in.
+    pub products: Products,
+}
+
+impl Operand {
+    /// Whether a device multiplies it in half precision.
+    pub(crate) fn is_half(self, client: &Client) -> bool {
+        let half = ElemType::Float(FloatKind::F16);
+        self.products == Products::Half && self.format != Format::F32 && client.properties().supports_type(half)
+    }
 }
 
 impl PackedWeight {
@@ -122,12 +149,12 @@ impl PackedWeight {
         // In a pool that gives each its own size, and does not round it up to a page that others could use.
         let words = device
             .memory_persistent_allocations(words, |words| Tensor::from_data(TensorData::new(words, [count]), device));
-        Self { words, format, rows, columns }
+        Self { words, format, rows, columns, products: Products::Single }
     }
 
     /// One without words, for a [rehearsal](crate::rehearse) alone.
     pub fn stand_in(format: Format, [rows, columns]: [usize; 2], device: &Device) -> Self {
-        Self { words: Tensor::zeros([4], device), format, rows, columns }
+        Self { words: Tensor::zeros([4], device), format, rows, columns, products: Products::Single }
     }
 
     /// Packs single-precision values.
@@ -139,9 +166,15 @@ impl PackedWeight {
         Self::new(bytemuck::cast_slice(values), Format::F32, shape, order, device)
     }
 
+    /// The same, multiplied in something else.
+    #[must_use]
+    pub fn with_products(self, products: Products) -> Self {
+        Self { products, ..self }
+    }
+
     /// What an operation is told of it beside the words.
     pub const fn operand(&self) -> Operand {
-        Operand { format: self.format, rows: self.rows, columns: self.columns }
+        Operand { format: self.format, rows: self.rows, columns: self.columns, products: self.products }
     }
 
     /// Bytes on the device.

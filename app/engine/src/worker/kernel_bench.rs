@@ -1,6 +1,6 @@
 //! Our kernels and what burn offers instead, timed one question at a time: `tests/bench/kernels.mjs` asks in turns.
 
-mod taesd;
+mod networks;
 
 use burn::tensor::{
     Device, Distribution, Tensor,
@@ -9,6 +9,7 @@ use burn::tensor::{
     ops::ConvOptions,
     quantization::{QuantScheme, QuantStore, QuantValue, ScaleDtype},
 };
+use diffusion::config::ConfigError;
 use golden::values;
 use kernels::{
     attention,
@@ -17,9 +18,11 @@ use kernels::{
     norm,
     packed::{BLOCK, Format, PackedWeight, RowOrder},
 };
+use networks::{Origin, Pass};
 use serde::Deserialize;
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 use web_time::Instant;
+use weights::Dtype;
 
 thread_local! {
     /// What was set up stays, so that a question is launches and nothing else.
@@ -58,6 +61,10 @@ enum Kernel {
     Norm,
     /// Batch, side of the latents.
     Taesd,
+    /// Batch, side of the latents.
+    Vae,
+    /// Batch, side of the latents.
+    Unet,
 }
 
 /// Formats by the names of GGUF.
@@ -120,11 +127,9 @@ impl Case {
                 Ok(setup.attention([batch, queries, keys, heads, depth]))
             }
             (Kernel::Norm, &[batch, channels, side, groups]) => Ok(setup.norm([batch, channels, side, groups])),
-            (Kernel::Taesd, &[batch, side]) => {
-                let decoder = taesd::random(device, setup.is_ours).map_err(|error| error.to_string())?;
-                let latents = setup.random([batch, 4, side, side]);
-                Ok(repeated(move || decoder.decode(latents.clone())))
-            }
+            (Kernel::Taesd, &[batch, side]) => setup.network(networks::taesd, [batch, side]),
+            (Kernel::Vae, &[batch, side]) => setup.network(networks::vae, [batch, side]),
+            (Kernel::Unet, &[batch, side]) => setup.network(networks::unet, [batch, side]),
             _ => Err("the shape is of another kernel".to_owned()),
         }
     }
@@ -163,6 +168,18 @@ impl Setup<'_> {
         let bytes: Vec<u8> =
             (0..rows * format.row_bytes(columns)).map(|at| if at % 2 == 1 { 0x20 } else { (at * 7) as u8 }).collect();
         PackedWeight::new(&bytes, format, [rows, columns], RowOrder::Straight, self.device)
+    }
+
+    fn network(
+        &self,
+        build: fn(Origin<'_>) -> Result<Pass, ConfigError>,
+        [batch, side]: [usize; 2],
+    ) -> Result<Launch, String> {
+        let dtype = if matches!(self.format, Numbers::Q8) { Dtype::Q8_0 } else { Dtype::F32 };
+        let origin = Origin { device: self.device, is_ours: self.is_ours, dtype };
+        let pass = build(origin).map_err(|error| error.to_string())?;
+        let latents = self.random([batch, 4, side, side]);
+        Ok(repeated(move || pass(latents.clone())))
     }
 
     fn convolution(&self, [batch, input, output, side]: [usize; 4]) -> Launch {

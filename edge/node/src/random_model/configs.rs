@@ -42,16 +42,6 @@ pub fn vae() -> String {
     .to_string()
 }
 
-/// `taesd/config.json`.
-pub fn taesd() -> String {
-    json!({
-        "in_channels": 3, "latent_channels": 4, "encoder_block_out_channels": [64, 64, 64, 64],
-        "decoder_block_out_channels": [64, 64, 64, 64], "num_encoder_blocks": [1, 3, 3, 3],
-        "num_decoder_blocks": [3, 3, 3, 1], "scaling_factor": 1.0,
-    })
-    .to_string()
-}
-
 /// `scheduler/scheduler_config.json`.
 pub fn scheduler(shapes: Shapes) -> String {
     let (class, spacing, offset) = match shapes {

@@ -10,7 +10,7 @@ use burn::{
 };
 use kernels::{
     matmul,
-    packed::{Format, PackedWeight, RowOrder},
+    packed::{Format, PackedWeight, Products, RowOrder},
 };
 use std::{
     cell::{Cell, RefCell},
@@ -116,6 +116,7 @@ pub struct BuilderRoot<'a> {
     device: Device,
     keep_quantised: bool,
     rehearses: bool,
+    products: Products,
     product_dtype: Option<FloatDType>,
     used: RefCell<BTreeSet<String>>,
     problems: RefCell<Vec<Problem>>,
@@ -155,6 +156,7 @@ impl<'a> BuilderRoot<'a> {
             device: device.clone(),
             keep_quantised,
             rehearses: false,
+            products: Products::Single,
             product_dtype: None,
             used: RefCell::default(),
             problems: RefCell::default(),
@@ -168,6 +170,13 @@ impl<'a> BuilderRoot<'a> {
     #[must_use]
     pub const fn with_stand_ins(mut self, rehearses: bool) -> Self {
         self.rehearses = rehearses;
+        self
+    }
+
+    /// What packed weights are multiplied in.
+    #[must_use]
+    pub const fn with_products(mut self, products: Products) -> Self {
+        self.products = products;
         self
     }
 
@@ -351,7 +360,8 @@ impl Builder<'_> {
             return None;
         }
         if self.shared.rehearses {
-            return Some(PackedWeight::stand_in(format, [rows, columns], self.device()));
+            let weight = PackedWeight::stand_in(format, [rows, columns], self.device());
+            return Some(weight.with_products(self.shared.products));
         }
         let raw = self.read(*source, name, shape)?;
         let weight = if format == Format::F32 {
@@ -360,7 +370,7 @@ impl Builder<'_> {
             PackedWeight::new(&raw.bytes, format, [rows, columns], order, self.device())
         };
         self.count(weight.bytes() as u64);
-        Some(weight)
+        Some(weight.with_products(self.shared.products))
     }
 
     /// How our own kernels would read a matrix of so many columns, where they compute.

@@ -8,6 +8,9 @@ use weights::TensorInfo;
 pub struct LoadOptions {
     /// What our own GPU kernels multiply with stays as the file has it; other devices always take single precision.
     pub keep_quantised: bool,
+    /// The denoiser's weights that stay as they are are multiplied in half precision, where the adapter computes in it. What
+    /// comes before and after it is not: an autoencoder's values can be beyond its range.
+    pub half_products: bool,
 }
 
 /// Files up to this size are put on a GPU in single precision, which its kernels read without turning it into anything first.
@@ -17,7 +20,7 @@ impl LoadOptions {
     /// What serves a model best: large ones stay quantised, since their weights are what fills a GPU's memory.
     pub fn for_files(files: &ModelFiles) -> Self {
         let bytes: u64 = parts(files).flat_map(tensors).map(|info| info.bytes).sum();
-        Self { keep_quantised: bytes > SMALL }
+        Self { keep_quantised: bytes > SMALL, half_products: bytes > SMALL }
     }
 
     /// About what the weights take on a device; `is_gpu` where our own kernels compute.

@@ -15,6 +15,7 @@ use crate::{
     vae::{AutoencoderTiny, TinyVaeConfig},
 };
 use burn::tensor::Device;
+use kernels::packed::Products;
 use std::sync::Arc;
 
 /// Decoders up to this many weights make their own previews.
@@ -177,7 +178,9 @@ impl<'a> Loading<'a> {
         build: impl FnOnce(&Builder<'_>) -> Result<T, E>,
     ) -> Result<(T, u64), LoadModelError> {
         let root = BuilderRoot::from_checkpoint(&*component.source, self.device, self.options.keep_quantised);
-        let root = root.with_stand_ins(self.rehearses);
+        let is_half = self.options.half_products && name == Part::UNet.prefix();
+        let products = if is_half { Products::Half } else { Products::Single };
+        let root = root.with_stand_ins(self.rehearses).with_products(products);
         let module = build(&root.root(&component.prefix)).map_err(Into::into)?;
         root.finish(&component.prefix).map_err(|source| LoadModelError::Weights { part: name, source })?;
         Ok((module, root.device_bytes()))

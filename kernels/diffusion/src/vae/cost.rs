@@ -80,16 +80,6 @@ mod tests {
 
     #[test]
     fn decoding_with_the_small_autoencoder_takes_what_is_published() {
-        // https://huggingface.co/madebyollin/taesd/blob/main/config.json
-        let taesd = TinyVaeConfig {
-            in_channels: 3,
-            latent_channels: 4,
-            encoder_block_out_channels: vec![64; 4],
-            decoder_block_out_channels: vec![64; 4],
-            num_encoder_blocks: vec![1, 3, 3, 3],
-            num_decoder_blocks: vec![3, 3, 3, 1],
-            scaling_factor: 1.0,
-        };
-        assert_near(taesd.decode_cost(64, 64), 70.7);
+        assert_near(TinyVaeConfig::taesd().decode_cost(64, 64), 70.7);
     }
 }

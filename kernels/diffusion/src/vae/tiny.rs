@@ -8,12 +8,12 @@ use burn::{
     module::Module,
     tensor::{Tensor, activation::tanh},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const PART: &str = "taesd";
 
 /// `config.json` of the small autoencoder.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TinyVaeConfig {
     /// Channels of a picture.
     pub in_channels: usize,
@@ -32,6 +32,19 @@ pub struct TinyVaeConfig {
 }
 
 impl TinyVaeConfig {
+    /// TAESD for Stable Diffusion 1.x and 2.x, as `madebyollin/taesd` has it.
+    pub fn taesd() -> Self {
+        Self {
+            in_channels: 3,
+            latent_channels: 4,
+            encoder_block_out_channels: vec![64; 4],
+            decoder_block_out_channels: vec![64; 4],
+            num_encoder_blocks: vec![1, 3, 3, 3],
+            num_decoder_blocks: vec![3, 3, 3, 1],
+            scaling_factor: 1.0,
+        }
+    }
+
     /// Pixels along one side of a latent.
     pub const fn factor(&self) -> usize {
         1 << (self.decoder_block_out_channels.len() - 1)

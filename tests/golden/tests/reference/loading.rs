@@ -167,7 +167,8 @@ fn packed_weights_compute_like_unpacked_ones() -> Result<()> {
         &(Rc::new(GgufFile::open(to_gguf(&files, Dtype::Q8_0)?)?) as Rc<dyn weights::TensorSource>),
     )?;
     let unpacked = latents(&packed, LoadOptions::default())?;
-    let error = relative_error(&unpacked, &latents(&packed, LoadOptions { keep_quantised: true })?);
+    let error =
+        relative_error(&unpacked, &latents(&packed, LoadOptions { keep_quantised: true, ..LoadOptions::default() })?);
     println!("Q8_0 kept packed: {error:.2e}");
     assert!(error <= 1e-3, "packed weights move the run by {error}");
     Ok(())
