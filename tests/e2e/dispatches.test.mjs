@@ -51,3 +51,20 @@ test('what the first picture takes is compiled while the model is on its way', a
   t.diagnostic(`${loading} pipelines before the model is ready, ${drawing} in the first picture`);
   assert.ok(drawing * 10 <= loading, `${drawing} pipelines are left to the first picture, of ${loading + drawing}`);
 });
+
+test('a prompt that was told before the model is here is not encoded again', async () => {
+  const engine = await Engine.start(browser, proxy);
+  await engine.expect(DRAWING);
+  await engine.load('webgpu');
+  const dispatches = async (prompt) => {
+    await engine.meter('reset');
+    await engine.latents({ ...DRAWING, prompt, steps: 1 });
+    return (await engine.meter()).dispatches;
+  };
+  const told = await dispatches(DRAWING.prompt);
+  const untold = await dispatches('a blue boat on a green background');
+  const again = await dispatches(DRAWING.prompt);
+  await engine.stop();
+  assert.ok(told < untold, `${told} dispatches with the prompt that was told, ${untold} with another`);
+  assert.equal(again, told);
+});

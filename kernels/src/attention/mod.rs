@@ -21,8 +21,8 @@ use burn::{
 use burn_cubecl::{CubeBackend, kernel::into_contiguous, tensor::CubeTensor};
 use wide::Wide;
 
-/// Values of a head that one thread holds in registers, at most.
-const WIDEST: usize = 160;
+/// Values of a head that one thread holds in registers, at most; with 160 it was slower than onnxruntime-web (`tests/bench/RESULTS.md`).
+const WIDEST: usize = 128;
 
 /// What a thread computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -54,6 +54,12 @@ export class Engine {
     return this.#ask({ message: JSON.stringify(request) });
   }
 
+  /** Has the prompts of a run that is coming encoded; nothing is answered. */
+  expect({ prompt, negative_prompt: negative = '' }) {
+    const request = { type: 'expect', prompt, negative_prompt: negative, clip_skip: 1 };
+    return this.page.evaluate((message) => window.tell({ message }), JSON.stringify(request));
+  }
+
   /** Draws with the loaded model: `{events, png}`, the last event being `done`. */
   async generate(spec) {
     const { events, bytes } = await this.#ask({ message: JSON.stringify({ type: 'generate', run: 1, spec, init_image: null }) });
@@ -124,5 +130,6 @@ async function startWorker() {
     worker.postMessage(message);
     return answer;
   };
+  window.tell = (message) => worker.postMessage(message);
   await answered();
 }

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use diffusion::{
     nn::{BuilderRoot, LoadError, Problem},
     noise::Noise,
-    pipeline::{CancelToken, LoadOptions, ModelFiles, PipelineRequest, Silent, StableDiffusion},
+    pipeline::{CancelToken, LoadOptions, Loading, ModelFiles, Part, PipelineRequest, Silent, StableDiffusion},
     unet::{Context, UNet2DConditionModel, UNetConfig},
 };
 use golden::{Data, Tensors, read_all, to_gguf, to_safetensors};
@@ -171,6 +171,28 @@ fn packed_weights_compute_like_unpacked_ones() -> Result<()> {
         relative_error(&unpacked, &latents(&packed, LoadOptions { keep_quantised: true, ..LoadOptions::default() })?);
     println!("Q8_0 kept packed: {error:.2e}");
     assert!(error <= 1e-3, "packed weights move the run by {error}");
+    Ok(())
+}
+
+#[test]
+fn a_prompt_that_is_remembered_says_the_same_as_one_that_is_read() -> Result<()> {
+    let files = Data::folder().model(MODEL)?;
+    let device = device()?;
+    let encoded = |asked: &[&[&str]]| -> Result<Vec<f32>> {
+        let mut loading = Loading::new(&files, &device, LoadOptions::default())?;
+        loading.load(Part::TextEncoder)?;
+        let encoder = loading.prompts().context("the text encoder is loaded")?;
+        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let states = asked.iter().map(|asked| encoder.encode(&texts(asked), 2)).next_back();
+        pollster::block_on(golden::values(states.context("something is asked")?))
+    };
+    let fresh = encoded(&[&["an apple", "a tree", "an apple"]])?;
+    let many: Vec<String> = (0..20).map(|index| format!("a picture of {index} boats")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let remembered = encoded(&[&["a tree"], &["an apple"], &["an apple", "a tree", "an apple"]])?;
+    let forgotten = encoded(&[&["an apple"], &many, &["an apple", "a tree", "an apple"]])?;
+    assert!(relative_error(&fresh, &remembered) < 1e-5);
+    assert!(relative_error(&fresh, &forgotten) < 1e-5);
     Ok(())
 }
 
