@@ -2,6 +2,23 @@
 //!
 //! Each stands in a folder of its own: `mod.rs` is what callers see, `kernel.rs` runs on the device, `reference.rs` is the same in
 //! plain loops, which the tests compare it with. On a device without CubeCL nothing here is called: [`handles`] says when.
+//!
+//! # Tiles
+//!
+//! Chosen by shape when a kernel is started, never by measuring in a browser. No choice needs more than WebGPU promises every
+//! adapter (256 threads and 16 KiB of memory a workgroup), so none depends on one. All were measured on a software adapter alone
+//! (`tests/bench/RESULTS.md`), which ranks nothing for a GPU: the table is to be measured anew on the first one.
+//!
+//! | kernel | shape | outputs of a thread | threads | memory of a workgroup | against |
+//! |---|---|---|---|---|---|
+//! | [`conv3x3`] | rows of 8 pixels and more | 8 pixels x 8 channels | 64: pixels first, then up to 8 tiles of channels | 0 in f32, else 9,216 bytes (half in f16) | 4 x 8, 8 x 4, 4 x 16 |
+//! | | shorter rows | the next power of two x 8 | the same | the same | always 8: 0.6 to 0.9 of the speed at 4 x 4 |
+//! | [`matmul`] | over 32 rows | 8 rows x 8 outputs | up to 8 along rows x 8 along outputs | 0 in f32, else 8,192 bytes (half in f16) | none |
+//! | | 17 to 32, 9 to 16, up to 8 rows | 4, 2, 1 x 8 | the same | the same | none |
+//! | [`attention`] | heads up to 80 values | 2 queries, the whole head | 64 | 0 | 1 query |
+//! | | 81 to 128 | 1 query, the whole head | 64 | 0 | none |
+//! | | 129 to 1,024 | up to 16 queries, every 64th vector of the head | 64 share 32 keys' scores | 2,112 bytes | one thread a query: 0.6 of the speed at 160 |
+//! | [`norm`] | any | a 64th of a group or row | 64 | 256 bytes | none |
 
 pub mod attention;
 pub mod conv3x3;
