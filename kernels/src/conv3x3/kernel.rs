@@ -1,7 +1,10 @@
 //! The kernel, and how it is started.
 
 use super::{Activation, Conv3x3, Tile};
-use crate::packed::{Format, Operand, Stage, TILE, add_parts, fetch, stage};
+use crate::{
+    packed::{Format, Operand, Stage, TILE, add_parts, fetch, stage},
+    rehearsal::real_side,
+};
 use burn::{backend::TensorMetadata as _, tensor::Shape};
 use burn_cubecl::{ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
 use cubecl::prelude::*;
@@ -70,7 +73,8 @@ pub fn launch(
     let client = input.client.clone();
     let output = empty_device_contiguous_dtype(client.clone(), input.device.clone(), shape, input.dtype);
     let is_half = operand.is_half(&client);
-    let plan = Plan::new(options, operand.format, is_half, [out_channels, out_height, out_width]);
+    let sides = [out_channels, real_side(out_height), real_side(out_width)];
+    let plan = Plan::new(options, operand.format, is_half, sides);
     let pixel_tiles = out_width.div_ceil(plan.pixels) * out_height;
     let count = CubeCount::Static(
         pixel_tiles.div_ceil(plan.across()) as u32,

@@ -1,7 +1,10 @@
 //! The kernel, and how it is started.
 
 use super::{Activation, Layout, Matmul, Tile};
-use crate::packed::{Format, Operand, Stage, TILE, add_parts, fetch, stage};
+use crate::{
+    packed::{Format, Operand, Stage, TILE, add_parts, fetch, stage},
+    rehearsal::real_tokens,
+};
 use burn::tensor::Shape;
 use burn_cubecl::{ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
 use cubecl::prelude::*;
@@ -53,9 +56,10 @@ pub fn launch(
     let (batch, tokens) = if is_flat { (1, batch * tokens) } else { (batch, tokens) };
     let client = input.client.clone();
     let output = empty_device_contiguous_dtype(client.clone(), input.device.clone(), shape, input.dtype);
-    let across = tokens.next_power_of_two().min(Tile::ACROSS);
+    let many = real_tokens(tokens);
+    let across = many.next_power_of_two().min(Tile::ACROSS);
     let is_half = operand.is_half(&client);
-    let plan = Plan { matmul, format: operand.format, rows: Tile::rows(tokens), across, is_half };
+    let plan = Plan { matmul, format: operand.format, rows: Tile::rows(many), across, is_half };
     let count = CubeCount::Static(
         operand.rows.div_ceil(Tile::DOWN * TILE) as u32,
         tokens.div_ceil(plan.across * plan.rows) as u32,

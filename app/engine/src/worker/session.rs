@@ -114,6 +114,8 @@ pub async fn load(session: &Rc<RefCell<Session>>, manifest_url: &str, choice: De
     // What is here goes onto the device while the rest is on its way, in the order of the file.
     for (part, start, end) in parts(&*source) {
         arriving.until(start, end).await?;
+        // What the rehearsal took; not all of it is given back at once.
+        chosen.device.memory_cleanup();
         loading.load(part)?;
         if part == Part::TextEncoder {
             session.borrow_mut().prompts = loading.prompts();
@@ -124,6 +126,7 @@ pub async fn load(session: &Rc<RefCell<Session>>, manifest_url: &str, choice: De
     }
     arriving.whole().await?;
     let model = loading.finish()?;
+    chosen.device.memory_cleanup();
     let card = model.card();
     say(&Event::Ready(ModelInfo {
         name: card.name.clone(),
