@@ -4,14 +4,15 @@
 
 use anyhow::{Context as _, Result};
 use burn::tensor::Device;
-use diffusion::pipeline::{LoadOptions, Silent, rehearse};
+use diffusion::pipeline::{LoadOptions, Loading, Silent, rehearse};
 use golden::Data;
 
 #[test]
 fn a_rehearsal_comes_to_its_end_and_leaves_the_device_as_it_was() -> Result<()> {
     let Ok(device) = Device::wgpu_options().init() else { return Ok(()) };
     let files = Data::folder().model("tiny-sd15")?;
-    let is_whole = pollster::block_on(rehearse(&files, &device, LoadOptions::default(), &mut Silent));
+    let loading = Loading::new(&files, &device, LoadOptions::default())?;
+    let is_whole = pollster::block_on(rehearse(&loading, &mut Silent));
     assert!(is_whole, "the pass ended early");
     let value = burn::tensor::Tensor::<1>::ones([4], &device) * 3.0;
     let values: Vec<f32> = value.into_data().try_to_vec().ok().context("f32")?;

@@ -96,8 +96,6 @@ pub async fn load(session: &Rc<RefCell<Session>>, manifest_url: &str, choice: De
         (session.model, session.prompts) = (None, None);
     }
     let chosen = device::choose(choice).await?;
-    // What the model before left behind.
-    chosen.device.memory_cleanup();
     say(&Event::Device(chosen.report.clone()));
     let arriving = Arriving::begin(manifest_url).await?;
     arriving.until(0, LONGEST_HEADER).await?;
@@ -110,7 +108,7 @@ pub async fn load(session: &Rc<RefCell<Session>>, manifest_url: &str, choice: De
     }
     let mut loading = Loading::new(&files, &chosen.device, options).map_err(EngineError::Model)?;
     // Shaders are compiled while the weights are on their way; where that fails, they are when they are needed.
-    rehearse(&files, &chosen.device, options, &mut Rehearsing).await;
+    rehearse(&loading, &mut Rehearsing).await;
     // What is here goes onto the device while the rest is on its way, in the order of the file.
     for (part, start, end) in parts(&*source) {
         arriving.until(start, end).await?;

@@ -18,6 +18,7 @@ pub(super) enum Autoencoder {
 }
 
 /// The configuration of either.
+#[derive(Clone)]
 pub(super) enum AutoencoderConfig {
     Kl(VaeConfig),
     Tiny(TinyVaeConfig),

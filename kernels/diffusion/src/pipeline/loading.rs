@@ -53,7 +53,7 @@ pub struct Loading<'a> {
     unet_config: UNetConfig,
     vae_config: AutoencoderConfig,
     scheduler: SchedulerConfig,
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     prompts: Loaded<Arc<PromptEncoder>>,
     unet: Loaded<UNet2DConditionModel>,
 }
@@ -73,16 +73,30 @@ impl<'a> Loading<'a> {
             unet_config: parse("unet", &files.unet_config)?,
             vae_config: AutoencoderConfig::of(files)?,
             scheduler: SchedulerConfig::from_json(&files.scheduler_config)?,
-            tokenizer: Tokenizer::new(&files.vocab, &files.merges, &files.pad_token)?,
+            tokenizer: Arc::new(Tokenizer::new(&files.vocab, &files.merges, &files.pad_token)?),
             prompts: None,
             unet: None,
         })
     }
 
-    /// The same for a [rehearsal](kernels::rehearse): weights are neither read nor needed.
-    pub(super) const fn rehearsing(mut self) -> Self {
-        self.rehearses = true;
-        self
+    /// The same from its beginning, for a [rehearsal](kernels::rehearse): weights are neither read nor needed.
+    pub(super) fn rehearsing(&self) -> Self {
+        Self {
+            rehearses: true,
+            text_config: self.text_config.clone(),
+            unet_config: self.unet_config.clone(),
+            vae_config: self.vae_config.clone(),
+            scheduler: self.scheduler.clone(),
+            tokenizer: self.tokenizer.clone(),
+            prompts: None,
+            unet: None,
+            ..*self
+        }
+    }
+
+    /// The device that the model goes to.
+    pub(super) const fn device(&self) -> &Device {
+        self.device
     }
 
     /// Puts one part on the device now, all of whose weights are there.

@@ -2,7 +2,10 @@
 
 use crate::text::{ClipTextModel, Tokenizer};
 use burn::tensor::{Device, Tensor};
-use std::{collections::VecDeque, sync::Mutex};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
 
 /// Texts that are remembered.
 const REMEMBERED: usize = 16;
@@ -18,19 +21,19 @@ struct Encoded {
 /// Tokenizer and text encoder, which remember the last texts: another seed asks for the same prompt.
 #[derive(Debug)]
 pub struct PromptEncoder {
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     model: ClipTextModel,
     device: Device,
     remembered: Mutex<VecDeque<Encoded>>,
 }
 
 impl PromptEncoder {
-    pub(super) fn new(tokenizer: Tokenizer, model: ClipTextModel, device: &Device) -> Self {
+    pub(super) fn new(tokenizer: Arc<Tokenizer>, model: ClipTextModel, device: &Device) -> Self {
         Self { tokenizer, model, device: device.clone(), remembered: Mutex::default() }
     }
 
     /// The tokenizer.
-    pub const fn tokenizer(&self) -> &Tokenizer {
+    pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
 

@@ -1,7 +1,6 @@
 //! A picture made of nothing, so that its shaders are compiled while the weights are on their way.
 
-use super::{CancelToken, LoadOptions, Loading, ModelCard, ModelFiles, Observer, PipelineRequest};
-use burn::tensor::Device;
+use super::{CancelToken, Loading, ModelCard, Observer, PipelineRequest};
 use spec::{BatchSize, ClipSkip, GenerateSpec, Guidance, GuidanceRescale, ImageSize, NoiseKind, Seed, Steps};
 
 /// Pixels along the shorter side of a picture that stands for a larger one, at least.
@@ -12,11 +11,11 @@ const SMALLEST: u32 = 64;
 /// Does nothing on a device without a queue. What is wrong with the files is told by loading them; here it is `false`. See
 /// [`kernels::rehearse`] on what else goes on meanwhile. Memory that the device lent to it is the caller's to clean up, once the
 /// device has done with it.
-pub async fn rehearse(files: &ModelFiles, device: &Device, options: LoadOptions, observer: &mut impl Observer) -> bool {
-    if !kernels::is_queued(device) {
+pub async fn rehearse(loading: &Loading<'_>, observer: &mut impl Observer) -> bool {
+    if !kernels::is_queued(loading.device()) {
         return true;
     }
-    let load = async { Loading::new(files, device, options).and_then(|loading| loading.rehearsing().finish()) };
+    let load = async { loading.rehearsing().finish() };
     let Ok(model) = kernels::rehearse(1, load).await else { return false };
     let Some((spec, shrunk)) = usual(model.card(), model.multiple as u32) else { return false };
     let request = PipelineRequest::from_spec(&spec, None);
