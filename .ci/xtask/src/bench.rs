@@ -8,6 +8,7 @@ use clap::Args;
 use crate::browser::Browser;
 use crate::dist;
 use crate::edge;
+use crate::full_size;
 use crate::golden;
 use crate::onnx;
 use crate::place::Place;
@@ -17,7 +18,11 @@ use crate::test::{build_native, excluded, software_vulkan};
 use crate::wasm_toolchain::{PROFILE, TARGET};
 
 /// Each bench prints a table, or one JSON object a line with `--json`.
-const BENCHES: [(&str, &str); 5] = [
+const BENCHES: [(&str, &str); 6] = [
+    (
+        "cpu",
+        "a model of Stable Diffusion 1.5's shape natively on the CPU, beside the reference implementation on PyTorch",
+    ),
     ("weights", "how long files take to be refused that were made to break their reader"),
     ("kernels", "our GPU kernels beside burn's, natively by Vulkan"),
     ("browser", "the demo model in Chromium, natively, and in onnxruntime-web; our GPU kernels beside burn's and its"),
@@ -56,6 +61,7 @@ impl Bench {
         for (name, _) in chosen {
             let status = match *name {
                 "weights" => self.weights(place).await?,
+                "cpu" => self.cpu(place).await?,
                 "kernels" => self.kernels(place).await?,
                 "edge" => self.edge(place).await?,
                 "size" => self.size(place).await?,
@@ -86,6 +92,24 @@ impl Bench {
             .args(self.json.then_some("--json"))
             .envs(software_vulkan());
         shown(&mut bench).await
+    }
+
+    async fn cpu(&self, place: &Place) -> Result<ExitStatus> {
+        let steps = Steps::for_json(self.json);
+        build_native(place, steps).await?;
+        let model = full_size::sd15_folder(place, steps).await?;
+        let mut ours = place.cargo();
+        // As the tests are built: another selection of crates would build burn anew.
+        ours.args(["test", "--quiet", "--workspace", "--no-run"]).args(excluded()).args(["--bench", "networks"]);
+        let what = "our side of the bench does not build";
+        steps.run("building our side of the bench", quiet(&mut ours, &place.log("bench"), what)).await?;
+        let mut node = place.command("node");
+        node.env("DARKROOM_MODEL", model)
+            .env("DARKROOM_DEPS", place.target("native/debug/deps"))
+            .env("DARKROOM_PYTHON", onnx::python(place, steps).await?)
+            .arg("tests/bench/cpu.mjs")
+            .args(self.json.then_some("--json"));
+        shown(&mut node).await
     }
 
     async fn size(&self, place: &Place) -> Result<ExitStatus> {

@@ -65,6 +65,11 @@ pub async fn sd15(place: &Place, steps: Steps) -> Result<PathBuf> {
     Ok(networks)
 }
 
+/// Python with the reference implementation, for the benches.
+pub async fn python(place: &Place, steps: Steps) -> Result<PathBuf> {
+    reference(place, steps, &folder(place)?).await
+}
+
 /// Python with the reference implementation.
 async fn reference(place: &Place, steps: Steps, folder: &Path) -> Result<PathBuf> {
     let packages = Stamp::of_bytes(PACKAGES.join(" ").as_bytes());
