@@ -109,6 +109,7 @@ impl DemoScore {
             noise: Noise::new(NoiseKind::Philox, Seed(self.seed.wrapping_add(first)), batch),
             latents: None,
             init: None,
+            controls: Vec::new(),
         })
     }
 }

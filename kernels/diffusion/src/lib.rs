@@ -8,6 +8,7 @@
 //! words of its own destructuring. Tolerances against the reference are in `tests/golden`.
 
 pub mod config;
+pub mod controlnet;
 pub mod infotext;
 pub mod nn;
 pub mod noise;

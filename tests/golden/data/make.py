@@ -12,7 +12,9 @@ those weights, up-cast. Feed the same inputs to the same weights and get the sam
 What is stored is less than what is computed: equal files once, and of a token embedding only the rows that some case
 looks up (see `store`). Written with diffusers 0.37.1, transformers 4.57.6 and torch 2.15.0.
 """
-import argparse, gzip, json, pathlib, shutil, struct, tempfile
+import argparse, gzip, json, pathlib, shutil, struct, tempfile, types
+
+import make_control
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROMPT, NEGATIVE, SECOND = "a photo of an astronaut riding a horse on mars", "blurry, low quality", "a bowl of soup"
@@ -218,6 +220,8 @@ def compute(out):
         case_text(p, name); cases_modules(p, name); cases_text2img(p, name)
         if name == "sd15":
             case_img2img(p, name)
+            make_control.compute(out, p, types.SimpleNamespace(
+                save=save, run=run, half_round=half_round, halve=halve, recording=recording))
     case_taesd()
     for name, (_, class_name, config, count) in SCHEDULERS.items():
         case_scheduler(name, class_name, config, count)
@@ -321,6 +325,7 @@ def store(source):
     for name, (kind, class_name, config, count) in SCHEDULERS.items():
         case("scheduler", name, f"scheduler-{name}", 1e-4, scheduler=kind, steps=count,
              config={"_class_name": class_name, **BASE, **config})
+    make_control.store(copy, case)
     case("noise", "noise-torch-cpu", "noise-torch-cpu", 1e-6)
     text = ",\n".join("  " + json.dumps(c, ensure_ascii=False) for c in cases)
     listed = ",\n".join("  " + json.dumps(m, ensure_ascii=False) for m in models)

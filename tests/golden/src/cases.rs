@@ -34,17 +34,18 @@ pub async fn run(case: &Case, data: &Data, device: &Device) -> Result<Vec<Compar
         Kind::Text2img { model, request } | Kind::Img2img { model, request } => {
             Box::pin(on.pipeline(model, request)).await
         }
+        Kind::Controlnet { model, request, controls } => Box::pin(on.controlnet(model, request, controls)).await,
         Kind::Noise => on.noise(),
     }
     .with_context(|| format!("case {}", case.name))
 }
 
 /// A case on a device.
-struct Bench<'a> {
-    data: &'a Data,
-    device: &'a Device,
-    recorded: Tensors,
-    tolerance: f64,
+pub(crate) struct Bench<'a> {
+    pub(crate) data: &'a Data,
+    pub(crate) device: &'a Device,
+    pub(crate) recorded: Tensors,
+    pub(crate) tolerance: f64,
 }
 
 /// Loads one part, which must be all of its file.
@@ -169,26 +170,43 @@ impl Bench<'_> {
         } else {
             (Some(recorded("latents")?), None)
         };
-        let request = PipelineRequest {
-            prompts: run.prompts.clone(),
-            negative_prompts: run.negative_prompts.clone(),
-            steps: run.steps,
-            guidance: run.guidance,
-            guidance_rescale: run.guidance_rescale,
-            scheduler: None,
-            size: ImageSize::new(64, 64)?,
-            clip_skip: run.clip_skip,
-            noise: Noise::new(NoiseKind::Philox, Seed(0), run.prompts.len()),
-            latents,
-            init,
-        };
+        let request = PipelineRequest { latents, init, ..request(run)? };
+        self.generated(&pipeline, request).await
+    }
+
+    /// Runs a request and compares what it made.
+    pub(crate) async fn generated(
+        &self,
+        pipeline: &StableDiffusion,
+        request: PipelineRequest,
+    ) -> Result<Vec<Comparison>> {
         let generated = Box::pin(pipeline.generate(request, &mut Silent, &CancelToken::default())).await?;
         Ok(vec![
             compare(generated.latents, &self.recorded, "final_latents", self.tolerance).await?,
             compare(generated.image, &self.recorded, "image", self.tolerance).await?,
         ])
     }
+}
 
+/// A recorded run without its inputs.
+pub(crate) fn request(run: &Run) -> Result<PipelineRequest> {
+    Ok(PipelineRequest {
+        prompts: run.prompts.clone(),
+        negative_prompts: run.negative_prompts.clone(),
+        steps: run.steps,
+        guidance: run.guidance,
+        guidance_rescale: run.guidance_rescale,
+        scheduler: None,
+        size: ImageSize::new(64, 64)?,
+        clip_skip: run.clip_skip,
+        noise: Noise::new(NoiseKind::Philox, Seed(0), run.prompts.len()),
+        latents: None,
+        init: None,
+        controls: Vec::new(),
+    })
+}
+
+impl Bench<'_> {
     /// Names are `seed42.1x4x8x8`.
     fn noise(&self) -> Result<Vec<Comparison>> {
         let compared = self.recorded.iter().map(|(name, recorded)| {

@@ -2,6 +2,7 @@
 
 use crate::{Tensors, read_all, to_safetensors};
 use anyhow::{Context as _, Result, bail, ensure};
+use diffusion::controlnet::ControlNetFiles;
 use diffusion::pipeline::{Component, ModelCard, ModelFiles};
 use serde::Deserialize;
 use std::{io, rc::Rc};
@@ -94,6 +95,15 @@ pub enum Kind {
         /// Its parameters.
         request: Run,
     },
+    /// A whole run from noise that ControlNets steer.
+    Controlnet {
+        /// Whose.
+        model: String,
+        /// Its parameters.
+        request: Run,
+        /// The networks.
+        controls: Vec<ControlRun>,
+    },
     /// Noise of seeds.
     Noise,
 }
@@ -118,6 +128,23 @@ pub struct Run {
     /// How much of an initial picture is repainted.
     #[serde(default)]
     pub strength: spec::Strength,
+}
+
+/// One ControlNet in a run.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ControlRun {
+    /// The folder of the network.
+    pub folder: String,
+    /// The name of its picture among the recorded tensors.
+    pub picture: String,
+    /// How strongly it steers.
+    pub weight: f64,
+    /// The share of the steps after which it begins.
+    pub start: f64,
+    /// The share of the steps after which it ends.
+    pub end: f64,
+    /// Whether it guesses without a prompt.
+    pub guess_mode: bool,
 }
 
 type Read = Box<dyn Fn(&str) -> io::Result<Vec<u8>>>;
@@ -182,6 +209,17 @@ impl Data {
         let source: Rc<dyn TensorSource> =
             if is_trimmed { Rc::new(whole(read_all(&source)?)?) } else { Rc::new(source) };
         Ok(Component { source, prefix: String::new() })
+    }
+
+    /// A ControlNet in a folder.
+    ///
+    /// # Errors
+    /// When it is not there or damaged.
+    pub fn controlnet(&self, folder: &str) -> Result<ControlNetFiles> {
+        Ok(ControlNetFiles {
+            config: self.text(&format!("{folder}/config.json"))?,
+            weights: self.component(&format!("{folder}/diffusion_pytorch_model.safetensors"))?,
+        })
     }
 
     /// All parts of a model.

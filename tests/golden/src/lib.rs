@@ -7,10 +7,11 @@
 
 mod cases;
 mod comparison;
+mod control;
 mod data;
 mod tensors;
 
 pub use cases::run;
 pub use comparison::{Comparison, compare, values, verdict};
-pub use data::{Case, Data, Kind, Manifest, Model, Run};
+pub use data::{Case, ControlRun, Data, Kind, Manifest, Model, Run};
 pub use tensors::{Tensors, read_all, to_gguf, to_safetensors};

@@ -16,6 +16,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
     fmt::{self, Write as _},
+    sync::atomic::{AtomicU64, Ordering},
 };
 use thiserror::Error;
 use weights::{Dtype, RawTensor, TensorSource, WeightsError};
@@ -123,6 +124,7 @@ pub struct BuilderRoot<'a> {
     failure: RefCell<Option<WeightsError>>,
     bytes: Cell<u64>,
     names: RefCell<Vec<(ParamId, String)>>,
+    identity: u64,
 }
 
 impl<'a> BuilderRoot<'a> {
@@ -163,6 +165,7 @@ impl<'a> BuilderRoot<'a> {
             failure: RefCell::default(),
             bytes: Cell::new(0),
             names: RefCell::default(),
+            identity: 0,
         }
     }
 
@@ -170,6 +173,14 @@ impl<'a> BuilderRoot<'a> {
     #[must_use]
     pub const fn with_stand_ins(mut self, rehearses: bool) -> Self {
         self.rehearses = rehearses;
+        self
+    }
+
+    /// Gives parameters identities that no other network's have, for one that shares a run with another of the same names.
+    #[must_use]
+    pub fn with_fresh_identities(mut self) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        self.identity = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         self
     }
 
@@ -341,7 +352,7 @@ impl Builder<'_> {
 
     /// The identity of a parameter, which follows from its name, so that an optimiser's saved state finds it after a restart.
     pub fn id(&self, name: &str) -> ParamId {
-        ParamId::from(fnv(&self.name(name)))
+        ParamId::from(fnv(&self.name(name)) ^ self.shared.identity)
     }
 
     /// A matrix, or the weight of a convolution, as our own kernels read it; `None` where they do not compute, and where the

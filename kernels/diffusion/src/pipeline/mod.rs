@@ -1,6 +1,7 @@
 //! From a prompt to a picture.
 
 mod autoencoder;
+mod control;
 mod load_options;
 mod loading;
 mod masked;
@@ -13,6 +14,7 @@ mod request;
 mod stable_diffusion;
 mod started;
 
+pub use control::Control;
 pub use load_options::LoadOptions;
 pub use loading::{Loading, Part};
 pub use model_files::{Component, ModelCard, ModelFiles, ModelFilesError, keys};

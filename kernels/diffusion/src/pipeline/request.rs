@@ -1,5 +1,6 @@
 //! What a run is given.
 
+use super::Control;
 use crate::{noise::Noise, picture::Picture};
 use burn::tensor::Tensor;
 use spec::{ClipSkip, GenerateSpec, Guidance, GuidanceRescale, ImageSize, SchedulerKind, Steps, Strength};
@@ -43,6 +44,8 @@ pub struct PipelineRequest {
     pub latents: Option<Tensor<4>>,
     /// A picture to start from.
     pub init: Option<InitImage>,
+    /// Networks that steer the run by pictures, all at once.
+    pub controls: Vec<Control>,
 }
 
 impl PipelineRequest {
@@ -67,6 +70,7 @@ impl PipelineRequest {
             noise: Noise::new(spec.noise, spec.seed, batch),
             latents: None,
             init,
+            controls: Vec::new(),
         }
     }
 }

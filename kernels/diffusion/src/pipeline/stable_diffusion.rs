@@ -3,6 +3,7 @@
 use super::{
     CancelToken, InitImage, LoadOptions, Loading, ModelCard, ModelFiles, Observer, PipelineRequest,
     autoencoder::Autoencoder,
+    control::{self, ControlStep, Controls},
     masked::Unmasked,
     preview::{Previewer, pictures_of},
     prompt_encoder::PromptEncoder,
@@ -74,6 +75,14 @@ pub enum GenerateError {
         expected: [usize; 4],
         /// The shape it has.
         found: [usize; 4],
+    },
+    /// A ControlNet of another family.
+    #[error("the ControlNet does not fit this model: it was made for {found}, and the model has {expected}")]
+    Control {
+        /// What the model has.
+        expected: String,
+        /// What the ControlNet was made for.
+        found: String,
     },
     /// The device failed.
     #[error("the device failed: {0:?}")]
@@ -175,12 +184,13 @@ impl StableDiffusion {
         let steps = schedule.timesteps().len();
         let of = (steps - first) as u32;
         run.begin(Phase::Denoising, of).await?;
+        let controls = Controls::new(std::mem::take(&mut request.controls), first, steps);
         // A device with a queue works on a step while the one before is reported; any other is done when it is asked.
         let is_queued = kernels::is_queued(&self.device);
         let mut queued = None;
         for index in first..steps {
             let noise = schedule.draws_noise().then(|| request.noise.draw(self.latent_shape(&request), &self.device));
-            let output = self.predict(&latents, &context, &schedule, index, &request);
+            let output = self.predict(&latents, (&context, &controls), &schedule, index, &request);
             let stepped = schedule.step(output, index, latents, noise);
             latents = match &unmasked {
                 Some(unmasked) => unmasked.put_back(stepped.prev_sample, &schedule, index + 1),
@@ -232,6 +242,7 @@ impl StableDiffusion {
         }
         let batch = request.prompts.len();
         let [channels, rows, columns] = self.latent_shape(request);
+        control::check(&request.controls, &self.unet, batch, [height as usize, width as usize])?;
         let same = |name, expected: [usize; 4], found: [usize; 4]| {
             if expected == found { Ok(()) } else { Err(GenerateError::Shape { name, expected, found }) }
         };
@@ -292,7 +303,7 @@ impl StableDiffusion {
     fn predict(
         &self,
         latents: &Tensor<4>,
-        context: &Context,
+        (context, controls): (&Context, &Controls),
         schedule: &Schedule,
         index: usize,
         request: &PipelineRequest,
@@ -300,11 +311,13 @@ impl StableDiffusion {
         let timestep = schedule.timesteps()[index];
         let input = schedule.scale_model_input(latents.clone(), index);
         let [batch, ..] = input.dims();
-        if !request.guidance.is_active() {
-            return self.unet.forward(input, &vec![timestep; batch], context);
+        let is_guided = request.guidance.is_active();
+        let residuals = controls.residuals(&ControlStep { input: &input, timestep, context, is_guided, index });
+        if !is_guided {
+            return self.unet.forward_with(input, &vec![timestep; batch], context, residuals.as_ref());
         }
         let input = Tensor::cat(vec![input.clone(), input], 0);
-        let output = self.unet.forward(input, &vec![timestep; batch * 2], context);
+        let output = self.unet.forward_with(input, &vec![timestep; batch * 2], context, residuals.as_ref());
         let unconditional = output.clone().narrow(0, 0, batch);
         let conditional = output.narrow(0, batch, batch);
         let scale = f64::from(request.guidance.get());

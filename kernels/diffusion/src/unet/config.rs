@@ -120,6 +120,17 @@ impl UNetConfig {
         self.num_attention_heads.as_ref().unwrap_or(&self.attention_head_dim).get(index)
     }
 
+    /// The channels of everything that the down blocks hand to the up blocks, from the outside in.
+    pub fn skip_channels(&self) -> Vec<usize> {
+        let channels = &self.block_out_channels;
+        let mut all = vec![channels[0]];
+        for (level, &width) in channels.iter().enumerate() {
+            let with_downsampler = usize::from(level + 1 < channels.len());
+            all.extend(vec![width; self.layers_per_block.get(level) + with_downsampler]);
+        }
+        all
+    }
+
     /// Refuses what this family has not, before anything is allocated for it.
     ///
     /// # Errors

@@ -1,7 +1,10 @@
 //! What a denoiser knows of the prompt.
 
 use burn::{module::ParamId, tensor::Tensor};
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::HashMap,
+};
 
 type Pair = (Tensor<3>, Tensor<3>);
 
@@ -10,6 +13,7 @@ type Pair = (Tensor<3>, Tensor<3>);
 pub struct Context {
     states: Tensor<3>,
     made: RefCell<HashMap<ParamId, Pair>>,
+    conditional: OnceCell<Box<Self>>,
 }
 
 impl Context {
@@ -17,7 +21,15 @@ impl Context {
     ///
     /// - states: `[batch, tokens, cross_attention_dim]`
     pub fn new(states: Tensor<3>) -> Self {
-        Self { states, made: RefCell::default() }
+        Self { states, made: RefCell::default(), conditional: OnceCell::new() }
+    }
+
+    /// The second half of the batch, which under guidance is the conditional one; made once.
+    pub fn conditional(&self) -> &Self {
+        self.conditional.get_or_init(|| {
+            let [batch, ..] = self.states.dims();
+            Box::new(Self::new(self.states.clone().narrow(0, batch - batch / 2, batch / 2)))
+        })
     }
 
     /// Keys and values of the layer whose parameter this is, made once.

@@ -4,14 +4,21 @@ mod blocks;
 mod config;
 mod context;
 mod cost;
+mod encoder_shape;
 mod model;
+mod residuals;
 mod time_embedding;
 mod transformer;
 
 pub use config::{PerBlock, UNetConfig};
 pub use context::Context;
 pub use cost::Cost;
+pub use encoder_shape::EncoderShape;
 pub use model::UNet2DConditionModel;
+pub use residuals::Residuals;
+
+pub(crate) use blocks::{BlockContext, DownBlock, MidBlock};
+pub(crate) use time_embedding::{TimestepEmbedding, sinusoids};
 
 use crate::nn::{Builder, Conv2d, Conv2dShape, GroupNorm, Linear};
 use burn::{module::Module, tensor::Tensor};

@@ -1,7 +1,7 @@
 //! The whole UNet.
 
 use super::{
-    Context, UNetConfig,
+    Context, EncoderShape, Residuals, UNetConfig,
     blocks::{BlockContext, DownBlock, MidBlock, UpBlock},
     time_embedding::{TimestepEmbedding, sinusoids},
 };
@@ -27,6 +27,8 @@ pub struct UNet2DConditionModel {
     flip_sin_to_cos: bool,
     #[module(skip)]
     freq_shift: f64,
+    #[module(skip)]
+    shape: EncoderShape,
 }
 
 impl UNet2DConditionModel {
@@ -52,7 +54,13 @@ impl UNet2DConditionModel {
             time_width: outer,
             flip_sin_to_cos: config.flip_sin_to_cos,
             freq_shift: config.freq_shift,
+            shape: EncoderShape::new(config),
         })
+    }
+
+    /// What it shares with the ControlNets that fit it.
+    pub const fn shape(&self) -> &EncoderShape {
+        &self.shape
     }
 
     /// # Shapes
@@ -62,6 +70,17 @@ impl UNet2DConditionModel {
     /// - context: of `batch` prompts, and of no other model's run
     /// - output: `[batch, out_channels, height, width]`
     pub fn forward(&self, sample: Tensor<4>, timesteps: &[f64], context: &Context) -> Tensor<4> {
+        self.forward_with(sample, timesteps, context, None)
+    }
+
+    /// [`Self::forward`] with what other networks add.
+    pub fn forward_with(
+        &self,
+        sample: Tensor<4>,
+        timesteps: &[f64],
+        context: &Context,
+        residuals: Option<&Residuals>,
+    ) -> Tensor<4> {
         let time = sinusoids(timesteps, self.time_width, self.flip_sin_to_cos, self.freq_shift, &sample.device());
         let time = self.time_embedding.forward_silu(time);
 
@@ -72,6 +91,10 @@ impl UNet2DConditionModel {
         }
         if let Some(mid) = &self.mid_block {
             hidden = mid.forward(hidden, &time, context);
+        }
+        if let Some(residuals) = residuals {
+            residuals.add_to_skips(&mut skips);
+            hidden = hidden + residuals.mid.clone();
         }
         for block in &self.up_blocks {
             hidden = block.forward(hidden, &time, context, &mut skips);

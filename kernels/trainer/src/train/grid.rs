@@ -37,6 +37,7 @@ pub fn draw(options: &TrainOptions, scaling_factor: f64, step: u64) -> Result<()
         noise: Noise::new(NoiseKind::Philox, Seed(0), batch),
         latents: None,
         init: None,
+        controls: Vec::new(),
     };
     let made = pollster::block_on(model.generate(request, &mut Silent, &CancelToken::default()))?;
     let sheet = sheet(&made.pictures);

@@ -214,6 +214,7 @@ fn latents(files: &ModelFiles, options: LoadOptions) -> Result<Vec<f32>> {
         noise: Noise::new(NoiseKind::Philox, Seed(1), 1),
         latents: None,
         init: None,
+        controls: Vec::new(),
     };
     let generated = pollster::block_on(pipeline.generate(request, &mut Silent, &CancelToken::default()))?;
     pollster::block_on(golden::values(generated.latents))

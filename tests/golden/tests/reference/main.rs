@@ -67,6 +67,11 @@ fn pictures_from_pictures_equal_the_reference() -> Result<()> {
 }
 
 #[test]
+fn pictures_that_networks_steer_equal_the_reference() -> Result<()> {
+    check(|kind| matches!(kind, Kind::Controlnet { .. }))
+}
+
+#[test]
 fn torch_noise_equals_the_reference() -> Result<()> {
     check(|kind| matches!(kind, Kind::Noise))
 }
