@@ -325,7 +325,7 @@ def store(source):
     for name, (kind, class_name, config, count) in SCHEDULERS.items():
         case("scheduler", name, f"scheduler-{name}", 1e-4, scheduler=kind, steps=count,
              config={"_class_name": class_name, **BASE, **config})
-    make_control.store(copy, case)
+    make_control.store(copy, case, models)
     case("noise", "noise-torch-cpu", "noise-torch-cpu", 1e-6)
     text = ",\n".join("  " + json.dumps(c, ensure_ascii=False) for c in cases)
     listed = ",\n".join("  " + json.dumps(m, ensure_ascii=False) for m in models)

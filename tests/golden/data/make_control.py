@@ -14,6 +14,11 @@ CONTROLNET = {  # case: request, networks, guess mode; a network is its number, 
     "sd15-controlnet-guess": ({**TWO, "steps": 4, "guidance": 6.0}, [(0, 0.9, 0.0, 0.75), (1, 0.6, 0.25, 1.0)], True),
     "sd15-controlnet-late": ({**TWO, "steps": 4, "guidance": 6.0}, [(1, 0.7, 0.5, 1.0)], False),
 }
+INPAINT = {**ONE, "steps": 4, "guidance": 5.0, "strength": 0.999}
+FULL = {**TWO, "steps": 3, "guidance": 5.0, "strength": 1.0}
+INPAINTED = {"sd15-inpaint": ("tiny-sd15-inpaint", INPAINT), "sd15-inpaint-4ch": ("tiny-sd15", INPAINT),
+             "sd15-inpaint-full": ("tiny-sd15-inpaint", FULL), "sd15-inpaint-4ch-full": ("tiny-sd15", FULL)}
+WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 def compute(out, p, tools):
@@ -51,10 +56,40 @@ def compute(out, p, tools):
                          control_guidance_start=[s for *_, s, _ in used], control_guidance_end=[e for *_, e in used])
             save(name, control_0=pictures[0], control_1=pictures[1], latents=latents, **result)
 
+    def inpainting():
+        import diffusers.models.autoencoders.vae as vae_module
+        import diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint as module
+        from diffusers import StableDiffusionInpaintPipeline, UNet2DConditionModel
+        torch.manual_seed(3)
+        nine = half_round(UNet2DConditionModel.from_config({**p.unet.config, "in_channels": 9}))
+        nine.save_pretrained(out / "models/tiny-sd15-inpaint/unet", safe_serialization=True)
+        halve(out / "models/tiny-sd15-inpaint/unet" / WEIGHTS)
+        torch.manual_seed(50)
+        x, c, t = torch.randn(2, 9, 8, 16), torch.randn(2, 77, 32), torch.tensor([981, 1])
+        save("sd15-inpaint-unet", sample=x, timestep=t, encoder_hidden_states=c, out=nine(x, t, c).sample)
+        for name, (model, request) in INPAINTED.items():
+            unet = nine if model == "tiny-sd15-inpaint" else p.unet
+            q = StableDiffusionInpaintPipeline(**{**p.components, "unet": unet}, requires_safety_checker=False)
+            q.set_progress_bar_config(disable=True)
+            torch.manual_seed(80)
+            image = torch.rand(1, 3, 64, 64)
+            mask = torch.zeros(1, 1, 64, 64)
+            mask[:, :, 16:48, 8:40] = 1
+            if request is FULL:  # finer than a cell, where the reference's rule shows
+                mask[:, :, 20:31, 41:60] = 1
+            result, drawn = tools.recording([module, vae_module], lambda: run(
+                q, prompt=request["prompts"], negative_prompt=request["negative_prompts"], image=image, mask_image=mask,
+                strength=request["strength"], num_inference_steps=request["steps"],
+                guidance_scale=request["guidance"], height=64, width=64))
+            if len(drawn) == 2:  # nothing of the picture is encoded where noise alone is the start
+                drawn.insert(0, torch.zeros_like(drawn[0]))
+            save(name, image_in=image, mask=mask, posterior_noise=drawn[0], noise=drawn[1], masked_noise=drawn[2], **result)
+
     controlnets()
+    inpainting()
 
 
-def store(copy, case):
+def store(copy, case, models):
     for i in range(2):
         for file in ("config.json", "diffusion_pytorch_model.safetensors"):
             copy(f"{NET.format(i)}/{file}")
@@ -62,3 +97,10 @@ def store(copy, case):
         nets = [dict(folder=NET.format(i), picture=f"control_{i}", weight=w, start=s, end=e, guess_mode=guess)
                 for i, w, s, e in used]
         case("controlnet", name, name, 1e-3, model="tiny-sd15", request=request, controls=nets)
+    for file in ("config.json", WEIGHTS):
+        copy(f"models/tiny-sd15-inpaint/unet/{file}")
+    models.append({"name": "tiny-sd15-inpaint", "folder": "models/tiny-sd15-inpaint", "base": "models/tiny-sd15",
+                   "vae": "models/tiny-sd15/vae", "tokenizer": "tokenizer", "pad_token": "<|endoftext|>"})
+    case("unet", "sd15-inpaint-unet", "sd15-inpaint-unet", 1e-4, model="tiny-sd15-inpaint")
+    for name, (model, request) in INPAINTED.items():
+        case("inpaint", name, name, 1e-3, model=model, request=request)

@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use diffusion::{
     nn::{Builder, BuilderRoot},
     noise::{Noise, TorchCpu},
-    pipeline::{CancelToken, Component, InitImage, LoadOptions, PipelineRequest, Silent, StableDiffusion},
+    pipeline::{CancelToken, Component, InitImage, Inpaint, LoadOptions, PipelineRequest, Silent, StableDiffusion},
     scheduler::{Schedule, SchedulerConfig},
     text::{ClipTextConfig, ClipTextModel, Tokenizer},
     unet::{Context, UNet2DConditionModel, UNetConfig},
@@ -35,6 +35,7 @@ pub async fn run(case: &Case, data: &Data, device: &Device) -> Result<Vec<Compar
             Box::pin(on.pipeline(model, request)).await
         }
         Kind::Controlnet { model, request, controls } => Box::pin(on.controlnet(model, request, controls)).await,
+        Kind::Inpaint { model, request } => Box::pin(on.inpaint(model, request)).await,
         Kind::Noise => on.noise(),
     }
     .with_context(|| format!("case {}", case.name))
@@ -166,7 +167,7 @@ impl Bench<'_> {
         let (latents, init) = if self.recorded.contains_key("image_in") {
             let pixels = recorded("image_in")? * 2.0 - 1.0;
             let noise = Some([recorded("posterior_noise")?, recorded("noise")?]);
-            (None, Some(InitImage { pixels, strength: run.strength, noise, mask: None }))
+            (None, Some(InitImage { pixels, strength: run.strength, noise, mask: None, inpaint: Inpaint::default() }))
         } else {
             (Some(recorded("latents")?), None)
         };

@@ -2,10 +2,26 @@
 
 use crate::{Comparison, ControlRun, Run, cases::Bench, cases::request, tensors::tensor};
 use anyhow::Result;
-use diffusion::pipeline::{Control, LoadOptions, PipelineRequest, StableDiffusion};
+use diffusion::pipeline::{Control, InitImage, Inpaint, LoadOptions, MaskCells, PipelineRequest, StableDiffusion};
 use std::sync::Arc;
 
 impl Bench<'_> {
+    /// The reference takes a mask's corners, draws noise three times, and leaves the decoder's pixels everywhere.
+    pub(crate) async fn inpaint(&self, model: &str, run: &Run) -> Result<Vec<Comparison>> {
+        let pipeline = StableDiffusion::load(&self.data.model(model)?, self.device, LoadOptions::default())?;
+        let recorded = |name| tensor::<4>(&self.recorded, name, self.device);
+        let masked_noise = Some(recorded("masked_noise")?);
+        let inpaint = Inpaint { cells: MaskCells::Corner, keeps_pixels: false, masked_noise, ..Inpaint::default() };
+        let init = Some(InitImage {
+            pixels: recorded("image_in")? * 2.0 - 1.0,
+            strength: run.strength,
+            noise: Some([recorded("posterior_noise")?, recorded("noise")?]),
+            mask: Some(recorded("mask")?),
+            inpaint,
+        });
+        self.generated(&pipeline, PipelineRequest { init, ..request(run)? }).await
+    }
+
     pub(crate) async fn controlnet(&self, model: &str, run: &Run, controls: &[ControlRun]) -> Result<Vec<Comparison>> {
         let pipeline = StableDiffusion::load(&self.data.model(model)?, self.device, LoadOptions::default())?;
         let controls = controls.iter().map(|control| {

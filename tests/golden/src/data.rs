@@ -24,6 +24,8 @@ pub struct Model {
     pub name: String,
     /// The folder of its denoiser, text encoder and scheduler.
     pub folder: String,
+    /// The folder of its text encoder and scheduler, where another model has them.
+    pub base: Option<String>,
     /// The folder of its autoencoder, which models share.
     pub vae: String,
     /// The folder of its vocabulary, which models share.
@@ -103,6 +105,13 @@ pub enum Kind {
         request: Run,
         /// The networks.
         controls: Vec<ControlRun>,
+    },
+    /// A whole run from a picture of which a part is repainted.
+    Inpaint {
+        /// Whose.
+        model: String,
+        /// Its parameters.
+        request: Run,
     },
     /// Noise of seeds.
     Noise,
@@ -229,11 +238,13 @@ impl Data {
     pub fn model(&self, name: &str) -> Result<ModelFiles> {
         let manifest = self.manifest()?;
         let model = manifest.models.into_iter().find(|model| model.name == name);
-        let Model { folder, vae, tokenizer, pad_token, .. } = model.with_context(|| format!("no model {name}"))?;
+        let Model { folder, base, vae, tokenizer, pad_token, .. } =
+            model.with_context(|| format!("no model {name}"))?;
+        let base = base.as_ref().unwrap_or(&folder);
         Ok(ModelFiles {
             unet_config: self.text(&format!("{folder}/unet/config.json"))?,
-            text_config: self.text(&format!("{folder}/text_encoder/config.json"))?,
-            scheduler_config: self.text(&format!("{folder}/scheduler/scheduler_config.json"))?,
+            text_config: self.text(&format!("{base}/text_encoder/config.json"))?,
+            scheduler_config: self.text(&format!("{base}/scheduler/scheduler_config.json"))?,
             vocab: self.text(&format!("{tokenizer}/vocab.json"))?,
             merges: self.text(&format!("{tokenizer}/merges.txt"))?,
             pad_token,
@@ -242,7 +253,7 @@ impl Data {
                 self.text(&format!("{vae}/config.json"))?,
                 self.component(&format!("{vae}/diffusion_pytorch_model.safetensors"))?,
             )),
-            text_encoder: self.component(&format!("{folder}/text_encoder/model.safetensors"))?,
+            text_encoder: self.component(&format!("{base}/text_encoder/model.safetensors"))?,
             tiny_vae: None,
             card: ModelCard::default(),
         })

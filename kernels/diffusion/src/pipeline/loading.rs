@@ -64,7 +64,7 @@ impl<'a> Loading<'a> {
     /// # Errors
     /// [`LoadModelError`] naming the part.
     pub fn new(files: &'a ModelFiles, device: &'a Device, options: LoadOptions) -> Result<Self, LoadModelError> {
-        Ok(Self {
+        let loading = Self {
             files,
             device,
             options,
@@ -76,7 +76,12 @@ impl<'a> Loading<'a> {
             tokenizer: Arc::new(Tokenizer::new(&files.vocab, &files.merges, &files.pad_token)?),
             prompts: None,
             unet: None,
-        })
+        };
+        let (found, latent) = (loading.unet_config.in_channels, loading.vae_config.latent_channels());
+        if found != latent && found != 2 * latent + 1 {
+            return Err(LoadModelError::Channels { found, latent });
+        }
+        Ok(loading)
     }
 
     /// The same from its beginning, for a [rehearsal](kernels::rehearse): weights are neither read nor needed.
@@ -153,6 +158,7 @@ impl<'a> Loading<'a> {
             card: self.files.card.clone(),
             device: self.device.clone(),
             latent_channels: self.vae_config.latent_channels(),
+            in_channels: self.unet_config.in_channels,
             factor,
             multiple: factor << (self.unet_config.block_out_channels.len() - 1),
             device_bytes: text_bytes + unet_bytes + autoencoder_bytes,

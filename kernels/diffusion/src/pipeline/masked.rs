@@ -1,23 +1,21 @@
-//! Inpainting with a model that was never trained for it: what lies outside the mask is put back after every step.
+//! What a run leaves as it is: the pixels outside a mask and, in a model that was never trained for inpainting, their latents.
 //!
-//! The way of diffusers' `StableDiffusionInpaintPipeline` with a UNet of four channels, but for the mask of the latents: a cell
-//! is repainted when any of its pixels is, not when the one in its corner is, so that every masked pixel is really drawn.
+//! The way of diffusers' `StableDiffusionInpaintPipeline`. Two things differ unless [`Inpaint`] says otherwise: a cell of the
+//! latents is repainted when any of its pixels is (see [`super::MaskCells`]), and the original's pixels are put back in the end.
 
+use super::Inpaint;
 use crate::scheduler::Schedule;
 use burn::tensor::{Bool, Tensor};
-
-/// A pixel is repainted where its mask is above this.
-const HALF: f64 = 0.5;
 
 /// The part of a picture that a run leaves as it is.
 #[derive(Debug, Clone)]
 pub(super) struct Unmasked {
-    /// `[1 or batch, 3, height, width]` in 0..1.
-    pixels: Tensor<4>,
-    /// Whether a pixel is repainted, as large as `pixels`.
-    repainted: Tensor<4, Bool>,
-    /// `[1 or batch, channels, rows, columns]`, finished.
-    latents: Tensor<4>,
+    /// `[1 or batch, 3, height, width]` in 0..1; absent where the decoder's are taken.
+    pixels: Option<Tensor<4>>,
+    /// How much of a pixel is repainted, 0..1, as large as the pixels.
+    repainted: Tensor<4>,
+    /// `[1 or batch, channels, rows, columns]`, finished; absent where the model itself sees what is known.
+    latents: Option<Tensor<4>>,
     /// Unit noise that they start with.
     noise: Tensor<4>,
     /// Whether a latent cell is repainted, `[1 or batch, 1, rows, columns]`.
@@ -28,32 +26,27 @@ impl Unmasked {
     /// # Shapes
     ///
     /// - mask: `[1 or batch, 1, height, width]`
+    /// - cells: `[1 or batch, 1, height / factor, width / factor]`
     /// - pixels: `[1 or batch, 3, height, width]` in -1..1
     /// - latents: `[1 or batch, channels, height / factor, width / factor]`
     /// - noise: `[batch, channels, height / factor, width / factor]`
     pub(super) fn new(
-        mask: &Tensor<4>,
+        (mask, cells): (Tensor<4>, Tensor<4, Bool>),
         pixels: Tensor<4>,
-        latents: Tensor<4>,
+        latents: Option<Tensor<4>>,
         noise: Tensor<4>,
-        factor: usize,
+        inpaint: &Inpaint,
     ) -> Self {
         let [batch, _, height, width] = mask.dims();
         let [pictures, ..] = pixels.dims();
-        let (rows, columns) = (height / factor, width / factor);
-        let cells = mask
-            .clone()
-            .reshape([batch * rows, factor, columns, factor])
-            .max_dim(3)
-            .max_dim(1)
-            .reshape([batch, 1, rows, columns]);
-        let pictures = pictures.max(batch);
+        let shape = [pictures.max(batch), 3, height, width];
+        let pixels = ((pixels + 1.0) / 2.0).clamp(0.0, 1.0).expand(shape);
         Self {
-            pixels: ((pixels + 1.0) / 2.0).clamp(0.0, 1.0).expand([pictures, 3, height, width]),
-            repainted: mask.clone().expand([pictures, 3, height, width]).greater_elem(HALF),
+            pixels: inpaint.keeps_pixels.then_some(pixels),
+            repainted: mask.clamp(0.0, 1.0).expand(shape),
             latents,
             noise,
-            cells: cells.greater_elem(HALF),
+            cells,
         }
     }
 
@@ -63,32 +56,36 @@ impl Unmasked {
     ///
     /// - output, sample: `[batch, channels, rows, columns]`
     pub(super) fn put_back(&self, sample: Tensor<4>, schedule: &Schedule, index: usize) -> Tensor<4> {
+        let Some(latents) = &self.latents else { return sample };
         let shape = sample.dims();
         let known = if index < schedule.timesteps().len() {
-            schedule.add_noise(self.latents.clone(), self.noise.clone(), index)
+            schedule.add_noise(latents.clone(), self.noise.clone(), index)
         } else {
-            self.latents.clone()
+            latents.clone()
         };
         known.expand(shape).mask_where(self.cells.clone().expand(shape), sample)
     }
 
-    /// Picture `index` of the batch, with the original's own pixels outside the mask.
+    /// Picture `index` of the batch, with the original's own pixels outside the mask, and a share of them where it is soft.
     ///
     /// # Shapes
     ///
     /// - output, image: `[1, 3, height, width]` in 0..1
     pub(super) fn paste(&self, image: Tensor<4>, index: usize) -> Tensor<4> {
-        let of = |batch: usize| index.min(batch - 1);
-        let [pictures, ..] = self.pixels.dims();
-        let original = self.pixels.clone().narrow(0, of(pictures), 1);
-        original.mask_where(self.repainted.clone().narrow(0, of(pictures), 1), image)
+        let Some(pixels) = &self.pixels else { return image };
+        let [pictures, ..] = pixels.dims();
+        let at = index.min(pictures - 1);
+        let (original, share) = (pixels.clone().narrow(0, at, 1), self.repainted.clone().narrow(0, at, 1));
+        let blended = original.clone() + (image.clone() - original.clone()) * share.clone();
+        let blended = blended.mask_where(share.clone().greater_equal_elem(1.0), image);
+        blended.mask_where(share.lower_equal_elem(0.0), original)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{picture::Picture, scheduler::SchedulerConfig};
+    use crate::{picture::Picture, pipeline::MaskCells, scheduler::SchedulerConfig};
     use burn::tensor::{Device, TensorData};
     use spec::SchedulerKind;
 
@@ -104,7 +101,9 @@ mod tests {
         let mask = tensor([1, 1, 16, 16], |at| f32::from(u8::from(at == 3 * 16 + 12)));
         let pixels = tensor([1, 3, 16, 16], |at| (at % 256) as f32 / 127.5 - 1.0);
         let latents = tensor([1, 2, 2, 2], |at| at as f32);
-        Unmasked::new(&mask, pixels, latents, tensor([2, 2, 2, 2], |at| -(at as f32)), FACTOR)
+        let noise = tensor([2, 2, 2, 2], |at| -(at as f32));
+        let cells = MaskCells::Any.of(&mask, FACTOR);
+        Unmasked::new((mask, cells), pixels, Some(latents), noise, &Inpaint::default())
     }
 
     fn values(tensor: Tensor<4>) -> Vec<f32> {
@@ -119,7 +118,7 @@ mod tests {
             let sample = tensor([2, 2, 2, 2], |_| 100.0);
             let unmasked = one_pixel();
             let after = values(unmasked.put_back(sample.clone(), &schedule, 2));
-            let noised = schedule.add_noise(unmasked.latents.clone(), unmasked.noise.clone(), 2);
+            let noised = schedule.add_noise(unmasked.latents.clone().unwrap(), unmasked.noise.clone(), 2);
             for (index, (after, noised)) in after.iter().zip(values(noised)).enumerate() {
                 let expected = if index % 4 == 1 { 100.0 } else { noised };
                 assert!((after - expected).abs() < 1e-6, "{kind} at {index}: {after} is not {expected}");
@@ -137,5 +136,23 @@ mod tests {
             let expected = if at == 3 * 16 + 12 { 128 } else { at as u8 };
             assert_eq!(pixel, [expected; 3], "pixel {at}");
         }
+    }
+
+    #[test]
+    fn diffusers_cells_miss_what_is_finer_than_they_are() {
+        let mask = tensor([1, 1, 16, 16], |at| f32::from(u8::from(at == 3 * 16 + 12 || at == 8 * 16)));
+        let cells = |rule: MaskCells| values(rule.of(&mask, FACTOR).float());
+        assert_eq!(cells(MaskCells::Any), [0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(cells(MaskCells::Corner), [0.0, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_soft_mask_blends() {
+        let mask = tensor([1, 1, 16, 16], |at| [0.0, 0.25, 1.0, 0.75][at % 4]);
+        let (pixels, latents) = (tensor([1, 3, 16, 16], |_| 1.0), tensor([1, 2, 2, 2], |_| 0.0));
+        let cells = MaskCells::Any.of(&mask, FACTOR);
+        let unmasked = Unmasked::new((mask, cells), pixels, None, latents, &Inpaint::default());
+        let pasted = values(unmasked.paste(tensor([1, 3, 16, 16], |_| 0.0), 0));
+        assert_eq!(pasted[..4], [1.0, 0.75, 0.0, 0.25]);
     }
 }

@@ -2,6 +2,7 @@
 
 mod autoencoder;
 mod control;
+mod inpaint;
 mod load_options;
 mod loading;
 mod masked;
@@ -15,6 +16,7 @@ mod stable_diffusion;
 mod started;
 
 pub use control::Control;
+pub use inpaint::{Inpaint, MaskCells, MaskedContent};
 pub use load_options::LoadOptions;
 pub use loading::{Loading, Part};
 pub use model_files::{Component, ModelCard, ModelFiles, ModelFilesError, keys};

@@ -1,6 +1,6 @@
 //! What a run is given.
 
-use super::Control;
+use super::{Control, Inpaint};
 use crate::{noise::Noise, picture::Picture};
 use burn::tensor::Tensor;
 use spec::{ClipSkip, GenerateSpec, Guidance, GuidanceRescale, ImageSize, SchedulerKind, Steps, Strength};
@@ -14,9 +14,11 @@ pub struct InitImage {
     pub strength: Strength,
     /// Unit noise for the encoder's distribution and then for the latents; drawn when absent.
     pub noise: Option<[Tensor<4>; 2]>,
-    /// `[1 or batch, 1, height, width]`, more than half where it is repainted; elsewhere the picture stays as it is, byte
+    /// `[1 or batch, 1, height, width]`, 0..1: how much of a pixel is repainted. Where it is 0 the picture stays as it is, byte
     /// for byte. Absent where all of it may change.
     pub mask: Option<Tensor<4>>,
+    /// How what is masked is repainted.
+    pub inpaint: Inpaint,
 }
 
 /// Everything that decides a batch of pictures.
@@ -57,6 +59,7 @@ impl PipelineRequest {
             strength: parameters.strength,
             noise: None,
             mask: None,
+            inpaint: Inpaint::default(),
         });
         Self {
             prompts: vec![spec.prompt.clone(); batch],

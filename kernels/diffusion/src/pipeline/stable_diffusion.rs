@@ -4,6 +4,7 @@ use super::{
     CancelToken, InitImage, LoadOptions, Loading, ModelCard, ModelFiles, Observer, PipelineRequest,
     autoencoder::Autoencoder,
     control::{self, ControlStep, Controls},
+    inpaint::inpainting_channels,
     masked::Unmasked,
     preview::{Previewer, pictures_of},
     prompt_encoder::PromptEncoder,
@@ -36,6 +37,17 @@ pub enum LoadModelError {
     /// There is nothing to make pixels of latents.
     #[error("the model has no autoencoder: neither a `vae` nor a `taesd`")]
     NoAutoencoder,
+    /// The denoiser takes something beside latents that is not known.
+    #[error(
+        "the denoiser takes {found} channels; known are {latent} (latents) and {} (latents, a mask, and the masked picture's latents)",
+        2 * .latent + 1
+    )]
+    Channels {
+        /// Channels that the denoiser takes.
+        found: usize,
+        /// Channels of the latents.
+        latent: usize,
+    },
     /// A part's weights do not fit.
     #[error("could not load the weights of `{part}`")]
     Weights {
@@ -117,6 +129,7 @@ pub struct StableDiffusion {
     pub(super) card: ModelCard,
     pub(super) device: Device,
     pub(super) latent_channels: usize,
+    pub(super) in_channels: usize,
     pub(super) factor: usize,
     pub(super) multiple: usize,
     pub(super) device_bytes: u64,
@@ -180,7 +193,7 @@ impl StableDiffusion {
         let context = Context::new(self.encode_prompts(&request));
         run.step(1).await?;
 
-        let Start { mut latents, first, unmasked } = self.start(&mut request, &schedule);
+        let Start { mut latents, first, unmasked, beside } = self.start(&mut request, &schedule);
         let steps = schedule.timesteps().len();
         let of = (steps - first) as u32;
         run.begin(Phase::Denoising, of).await?;
@@ -190,7 +203,13 @@ impl StableDiffusion {
         let mut queued = None;
         for index in first..steps {
             let noise = schedule.draws_noise().then(|| request.noise.draw(self.latent_shape(&request), &self.device));
-            let output = self.predict(&latents, (&context, &controls), &schedule, index, &request);
+            let output = self.predict(
+                &latents,
+                &Seen { context: &context, controls: &controls, beside: &beside },
+                &schedule,
+                index,
+                &request,
+            );
             let stepped = schedule.step(output, index, latents, noise);
             latents = match &unmasked {
                 Some(unmasked) => unmasked.put_back(stepped.prev_sample, &schedule, index + 1),
@@ -279,31 +298,57 @@ impl StableDiffusion {
         let shape = self.latent_shape(request);
         let Some(init) = request.init.take() else {
             let latents = request.latents.take().unwrap_or_else(|| request.noise.draw(shape, &self.device));
-            return Start { latents: latents * schedule.init_noise_sigma(), first: 0, unmasked: None };
+            let latents = latents * schedule.init_noise_sigma();
+            return Start { latents, first: 0, unmasked: None, beside: self.all_masked(request) };
         };
-        let InitImage { pixels, strength, noise, mask } = init;
+        let InitImage { pixels, strength, noise, mask, mut inpaint } = init;
         let [posterior_noise, noise] =
             noise.unwrap_or_else(|| std::array::from_fn(|_| request.noise.draw(shape, &self.device)));
         let original = self.vae.encode(pixels.clone(), posterior_noise);
+        let mask = mask.map(|mask| (inpaint.cells.of(&mask, self.factor), mask)).map(|(cells, mask)| (mask, cells));
 
         let steps = schedule.timesteps().len();
         let taken = ((steps as f64 * f64::from(strength.get()) + 1e-6) as usize).min(steps);
         let first = steps - taken;
-        let unmasked = mask.map(|mask| Unmasked::new(&mask, pixels, original.clone(), noise.clone(), self.factor));
-        let latents = if taken == 0 {
-            let batch = request.prompts.len();
-            let [_, channels, rows, columns] = original.dims();
-            original.expand([batch, channels, rows, columns])
-        } else {
-            schedule.add_noise(original, noise, first)
+        let beside = self.sees_masks().then(|| {
+            let noise = inpaint.masked_noise.take().unwrap_or_else(|| request.noise.draw(shape, &self.device));
+            inpainting_channels(&self.vae, &pixels, mask.as_ref().map(|(mask, cells)| (mask, cells)), noise)
+        });
+        let latents = match &mask {
+            // As in the reference: nothing of a masked picture is left at full strength.
+            Some(_) if taken == steps && strength.get() >= 1.0 => noise.clone() * schedule.init_noise_sigma(),
+            _ if taken == 0 => original.clone().expand(noise.dims()),
+            Some((_, cells)) => {
+                let content = inpaint.content.put_into(original.clone(), cells, &noise);
+                schedule.add_noise(content, noise.clone(), first)
+            }
+            None => schedule.add_noise(original.clone(), noise.clone(), first),
         };
-        Start { latents, first, unmasked }
+        let unmasked = mask.map(|mask| {
+            let known = beside.is_none().then_some(original);
+            Unmasked::new(mask, pixels, known, noise, &inpaint)
+        });
+        Start { latents, first, unmasked, beside }
+    }
+
+    /// Whether the model is one for inpainting, which sees the mask and what is known beside the latents.
+    const fn sees_masks(&self) -> bool {
+        self.in_channels == 2 * self.latent_channels + 1
+    }
+
+    /// What an inpainting model sees when it draws from nothing: all is masked.
+    fn all_masked(&self, request: &mut PipelineRequest) -> Option<Tensor<4>> {
+        self.sees_masks().then(|| {
+            let (height, width) = (request.size.height() as usize, request.size.width() as usize);
+            let noise = request.noise.draw(self.latent_shape(request), &self.device);
+            inpainting_channels(&self.vae, &Tensor::zeros([1, 3, height, width], &self.device), None, noise)
+        })
     }
 
     fn predict(
         &self,
         latents: &Tensor<4>,
-        (context, controls): (&Context, &Controls),
+        seen: &Seen<'_>,
         schedule: &Schedule,
         index: usize,
         request: &PipelineRequest,
@@ -312,7 +357,15 @@ impl StableDiffusion {
         let input = schedule.scale_model_input(latents.clone(), index);
         let [batch, ..] = input.dims();
         let is_guided = request.guidance.is_active();
+        let Seen { context, controls, beside } = *seen;
         let residuals = controls.residuals(&ControlStep { input: &input, timestep, context, is_guided, index });
+        let input = match beside {
+            Some(beside) => {
+                let [_, more, rows, columns] = beside.dims();
+                Tensor::cat(vec![input, beside.clone().expand([batch, more, rows, columns])], 1)
+            }
+            None => input,
+        };
         if !is_guided {
             return self.unet.forward_with(input, &vec![timestep; batch], context, residuals.as_ref());
         }
@@ -329,6 +382,16 @@ impl StableDiffusion {
     }
 }
 
+/// What the denoiser is given beside the latents.
+struct Seen<'a> {
+    /// The prompts.
+    context: &'a Context,
+    /// Networks that steer it.
+    controls: &'a Controls,
+    /// Channels behind the latents.
+    beside: &'a Option<Tensor<4>>,
+}
+
 /// Where a run starts.
 struct Start {
     /// The latents before the first step.
@@ -337,6 +400,8 @@ struct Start {
     first: usize,
     /// What must not change.
     unmasked: Option<Unmasked>,
+    /// Channels that an inpainting model sees behind the latents.
+    beside: Option<Tensor<4>>,
 }
 
 /// Pulls the guided prediction's spread back towards the conditional one's (Lin et al., 2023, section 3.4).

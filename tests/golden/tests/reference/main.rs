@@ -72,6 +72,11 @@ fn pictures_that_networks_steer_equal_the_reference() -> Result<()> {
 }
 
 #[test]
+fn repainted_pictures_equal_the_reference() -> Result<()> {
+    check(|kind| matches!(kind, Kind::Inpaint { .. }))
+}
+
+#[test]
 fn torch_noise_equals_the_reference() -> Result<()> {
     check(|kind| matches!(kind, Kind::Noise))
 }
