@@ -110,6 +110,7 @@ impl DemoScore {
             latents: None,
             init: None,
             controls: Vec::new(),
+            vae_tiling: diffusion::vae::TilingMode::default(),
         })
     }
 }

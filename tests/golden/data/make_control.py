@@ -18,6 +18,7 @@ INPAINT = {**ONE, "steps": 4, "guidance": 5.0, "strength": 0.999}
 FULL = {**TWO, "steps": 3, "guidance": 5.0, "strength": 1.0}
 INPAINTED = {"sd15-inpaint": ("tiny-sd15-inpaint", INPAINT), "sd15-inpaint-4ch": ("tiny-sd15", INPAINT),
              "sd15-inpaint-full": ("tiny-sd15-inpaint", FULL), "sd15-inpaint-4ch-full": ("tiny-sd15", FULL)}
+TILE = 4
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -85,8 +86,19 @@ def compute(out, p, tools):
                 drawn.insert(0, torch.zeros_like(drawn[0]))
             save(name, image_in=image, mask=mask, posterior_noise=drawn[0], noise=drawn[1], masked_noise=drawn[2], **result)
 
+    def tiling():
+        """Tiles of 4 latents of 8 x 12: the last ones are whole, narrow and low."""
+        torch.manual_seed(55)
+        image, z = torch.rand(1, 3, 72, 104) * 2 - 1, torch.randn(2, 4, 9, 13)
+        p.vae.enable_tiling()
+        p.vae.tile_sample_min_size, p.vae.tile_latent_min_size = TILE * 8, TILE
+        d = p.vae.encode(image).latent_dist
+        save("sd15-vae-tiled", image=image, mean=d.mean, logvar=d.logvar, z=z, decoded=p.vae.decode(z).sample)
+        p.vae.disable_tiling()
+
     controlnets()
     inpainting()
+    tiling()
 
 
 def store(copy, case, models):
@@ -104,3 +116,4 @@ def store(copy, case, models):
     case("unet", "sd15-inpaint-unet", "sd15-inpaint-unet", 1e-4, model="tiny-sd15-inpaint")
     for name, (model, request) in INPAINTED.items():
         case("inpaint", name, name, 1e-3, model=model, request=request)
+    case("vaetiled", "vae-tiled", "sd15-vae-tiled", 1e-4, model="tiny-sd15", tile=TILE)

@@ -13,7 +13,7 @@ use diffusion::{
     scheduler::{Schedule, SchedulerConfig},
     text::{ClipTextConfig, ClipTextModel, Tokenizer},
     unet::{Context, UNet2DConditionModel, UNetConfig},
-    vae::{AutoencoderKl, AutoencoderTiny, TinyVaeConfig, VaeConfig},
+    vae::{AutoencoderKl, AutoencoderTiny, TinyVaeConfig, VaeConfig, VaeTiling},
 };
 use serde::de::DeserializeOwned;
 use spec::{ImageSize, NoiseKind, SchedulerKind, Seed};
@@ -28,7 +28,8 @@ pub async fn run(case: &Case, data: &Data, device: &Device) -> Result<Vec<Compar
     match &case.kind {
         Kind::Text { model, prompts } => on.text(model, prompts).await,
         Kind::Unet { model } => on.unet(model).await,
-        Kind::Vae { model } => on.vae(model).await,
+        Kind::Vae { model } => on.vae(model, None).await,
+        Kind::VaeTiled { model, tile } => on.vae(model, Some(VaeTiling { tile: *tile, ..VaeTiling::default() })).await,
         Kind::Taesd { folder } => on.taesd(folder).await,
         Kind::Scheduler { scheduler, config, steps } => on.scheduler(*scheduler, config, *steps).await,
         Kind::Text2img { model, request } | Kind::Img2img { model, request } => {
@@ -96,12 +97,15 @@ impl Bench<'_> {
         Ok(vec![compare(output, &self.recorded, "out", self.tolerance).await?])
     }
 
-    async fn vae(&self, model: &str) -> Result<Vec<Comparison>> {
+    async fn vae(&self, model: &str, tiling: Option<VaeTiling>) -> Result<Vec<Comparison>> {
         let files = self.data.model(model)?;
         let (config, component) = files.vae.context("the model has no autoencoder")?;
         let vae = load::<VaeConfig, _, _>(&config, &component, self.device, AutoencoderKl::new)?;
-        let posterior = vae.encode(tensor(&self.recorded, "image", self.device)?);
-        let decoded = vae.decode(tensor(&self.recorded, "z", self.device)?);
+        let (image, z) = (tensor(&self.recorded, "image", self.device)?, tensor(&self.recorded, "z", self.device)?);
+        let (posterior, decoded) = match tiling {
+            Some(tiling) => (vae.encode_tiled(&image, tiling), vae.decode_tiled(z, tiling)),
+            None => (vae.encode(image), vae.decode(z)),
+        };
         Ok(vec![
             compare(posterior.mean, &self.recorded, "mean", self.tolerance).await?,
             compare(posterior.logvar, &self.recorded, "logvar", self.tolerance).await?,
@@ -204,6 +208,7 @@ pub(crate) fn request(run: &Run) -> Result<PipelineRequest> {
         latents: None,
         init: None,
         controls: Vec::new(),
+        vae_tiling: diffusion::vae::TilingMode::default(),
     })
 }
 

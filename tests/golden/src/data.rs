@@ -69,6 +69,13 @@ pub enum Kind {
         /// Whose.
         model: String,
     },
+    /// Both ways through the autoencoder in tiles.
+    VaeTiled {
+        /// Whose.
+        model: String,
+        /// Latents along a side of a tile.
+        tile: usize,
+    },
     /// Both ways through the small autoencoder.
     Taesd {
         /// Where it lies.

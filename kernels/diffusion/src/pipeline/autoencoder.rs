@@ -4,11 +4,11 @@ use super::{LoadModelError, ModelFiles, stable_diffusion::parse};
 use crate::{
     config::ConfigError,
     nn::Builder,
-    vae::{AutoencoderKl, AutoencoderTiny, TinyVaeConfig, VaeConfig},
+    vae::{AutoencoderKl, AutoencoderTiny, TilingMode, TinyVaeConfig, VaeConfig},
 };
 use burn::tensor::Tensor;
 
-/// The autoencoder that a model has.
+/// The autoencoder that a model has; the small one needs no tiles.
 #[derive(Debug, Clone)]
 pub(super) enum Autoencoder {
     /// diffusers' `AutoencoderKL`.
@@ -70,9 +70,13 @@ impl Autoencoder {
     ///
     /// - latents: `[batch, latent_channels, height, width]`, as the denoiser sees them
     /// - output: `[batch, 3, factor * height, factor * width]`, about -1..1
-    pub(super) fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
+    pub(super) fn decode(&self, latents: Tensor<4>, tiling: TilingMode) -> Tensor<4> {
+        let [.., rows, columns] = latents.dims();
         match self {
-            Self::Kl(vae) => vae.decode(vae.unscale(latents)),
+            Self::Kl(vae) => match tiling.of(vae.config(), [rows, columns]) {
+                Some(tiling) => vae.decode_tiled(vae.unscale(latents), tiling),
+                None => vae.decode(vae.unscale(latents)),
+            },
             Self::Tiny(tiny) => tiny.decode(tiny.unscale(latents)),
         }
     }
@@ -83,9 +87,16 @@ impl Autoencoder {
     ///
     /// - image: `[batch, 3, height, width]` in -1..1
     /// - noise, output: `[batch, latent_channels, height / factor, width / factor]`
-    pub(super) fn encode(&self, image: Tensor<4>, noise: Tensor<4>) -> Tensor<4> {
+    pub(super) fn encode(&self, image: Tensor<4>, noise: Tensor<4>, tiling: TilingMode) -> Tensor<4> {
+        let [.., rows, columns] = noise.dims();
         match self {
-            Self::Kl(vae) => vae.scale(vae.encode(image).sample(noise)),
+            Self::Kl(vae) => {
+                let posterior = match tiling.of(vae.config(), [rows, columns]) {
+                    Some(tiling) => vae.encode_tiled(&image, tiling),
+                    None => vae.encode(image),
+                };
+                vae.scale(posterior.sample(noise))
+            }
             Self::Tiny(tiny) => {
                 let encoded = tiny.scale(tiny.encode(image));
                 let [_, channels, height, width] = encoded.dims();

@@ -1,6 +1,5 @@
 //! How a masked part of a picture is repainted.
 
-use super::autoencoder::Autoencoder;
 use burn::tensor::{Bool, Tensor};
 
 /// A pixel is repainted where its mask is above this.
@@ -81,7 +80,7 @@ impl MaskedContent {
 
 /// What a model of nine channels sees beside the latents: the mask, then latents of the picture without its masked part.
 ///
-/// Without a mask all of the picture is one.
+/// Without a mask all of the picture is one. `encode` takes pixels and unit noise.
 ///
 /// # Shapes
 ///
@@ -91,7 +90,7 @@ impl MaskedContent {
 /// - noise: `[batch, channels, rows, columns]`
 /// - output: `[batch, 1 + channels, rows, columns]`
 pub(super) fn inpainting_channels(
-    vae: &Autoencoder,
+    encode: impl FnOnce(Tensor<4>, Tensor<4>) -> Tensor<4>,
     pixels: &Tensor<4>,
     mask: Option<(&Tensor<4>, &Tensor<4, Bool>)>,
     noise: Tensor<4>,
@@ -107,6 +106,6 @@ pub(super) fn inpainting_channels(
         }
         None => (pixels.zeros_like(), Tensor::ones([1, 1, rows, columns], &noise.device())),
     };
-    let latents = vae.encode(known, noise);
+    let latents = encode(known, noise);
     Tensor::cat(vec![cells.expand([batch, 1, rows, columns]), latents], 1)
 }

@@ -1,7 +1,10 @@
 //! What a picture looks like before it is finished.
 
 use super::autoencoder::Autoencoder;
-use crate::{picture::Picture, vae::AutoencoderTiny};
+use crate::{
+    picture::Picture,
+    vae::{AutoencoderTiny, TilingMode},
+};
 use burn::tensor::{ExecutionError, Tensor, TensorData, module::avg_pool2d, ops::AvgPoolOptions};
 
 /// A preview may take this share of a step's time.
@@ -44,7 +47,7 @@ impl Previewer {
     pub(super) async fn pictures(&self, latents: Tensor<4>, vae: &Autoencoder) -> Result<Vec<Picture>, ExecutionError> {
         let image = match &self.decoder {
             Decoder::Tiny(tiny) => tiny.decode(tiny.unscale(halved(latents, self.halvings))),
-            Decoder::Full => vae.decode(halved(latents, self.halvings)),
+            Decoder::Full => vae.decode(halved(latents, self.halvings), TilingMode::Auto),
             Decoder::Linear => linear(latents),
         };
         pictures_of((image + 1.0) / 2.0).await

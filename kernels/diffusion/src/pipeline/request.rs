@@ -1,7 +1,7 @@
 //! What a run is given.
 
 use super::{Control, Inpaint};
-use crate::{noise::Noise, picture::Picture};
+use crate::{noise::Noise, picture::Picture, vae::TilingMode};
 use burn::tensor::Tensor;
 use spec::{ClipSkip, GenerateSpec, Guidance, GuidanceRescale, ImageSize, SchedulerKind, Steps, Strength};
 
@@ -48,6 +48,8 @@ pub struct PipelineRequest {
     pub init: Option<InitImage>,
     /// Networks that steer the run by pictures, all at once.
     pub controls: Vec<Control>,
+    /// When pictures go through the autoencoder in tiles.
+    pub vae_tiling: TilingMode,
 }
 
 impl PipelineRequest {
@@ -74,6 +76,7 @@ impl PipelineRequest {
             latents: None,
             init,
             controls: Vec::new(),
+            vae_tiling: TilingMode::default(),
         }
     }
 }

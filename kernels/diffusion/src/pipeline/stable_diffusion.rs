@@ -235,7 +235,7 @@ impl StableDiffusion {
         let mut pictures = Vec::with_capacity(batch);
         // One picture at a time: the decoder's activations are the largest of the whole run.
         for index in 0..batch {
-            let image = self.vae.decode(latents.clone().narrow(0, index, 1));
+            let image = self.vae.decode(latents.clone().narrow(0, index, 1), request.vae_tiling);
             let image = (image / 2.0 + 0.5).clamp(0.0, 1.0);
             let image = match &unmasked {
                 Some(unmasked) => unmasked.paste(image, index),
@@ -301,10 +301,12 @@ impl StableDiffusion {
             let latents = latents * schedule.init_noise_sigma();
             return Start { latents, first: 0, unmasked: None, beside: self.all_masked(request) };
         };
+        let tiling = request.vae_tiling;
+        let encode = |pixels, noise| self.vae.encode(pixels, noise, tiling);
         let InitImage { pixels, strength, noise, mask, mut inpaint } = init;
         let [posterior_noise, noise] =
             noise.unwrap_or_else(|| std::array::from_fn(|_| request.noise.draw(shape, &self.device)));
-        let original = self.vae.encode(pixels.clone(), posterior_noise);
+        let original = encode(pixels.clone(), posterior_noise);
         let mask = mask.map(|mask| (inpaint.cells.of(&mask, self.factor), mask)).map(|(cells, mask)| (mask, cells));
 
         let steps = schedule.timesteps().len();
@@ -312,7 +314,7 @@ impl StableDiffusion {
         let first = steps - taken;
         let beside = self.sees_masks().then(|| {
             let noise = inpaint.masked_noise.take().unwrap_or_else(|| request.noise.draw(shape, &self.device));
-            inpainting_channels(&self.vae, &pixels, mask.as_ref().map(|(mask, cells)| (mask, cells)), noise)
+            inpainting_channels(encode, &pixels, mask.as_ref().map(|(mask, cells)| (mask, cells)), noise)
         });
         let latents = match &mask {
             // As in the reference: nothing of a masked picture is left at full strength.
@@ -341,7 +343,8 @@ impl StableDiffusion {
         self.sees_masks().then(|| {
             let (height, width) = (request.size.height() as usize, request.size.width() as usize);
             let noise = request.noise.draw(self.latent_shape(request), &self.device);
-            inpainting_channels(&self.vae, &Tensor::zeros([1, 3, height, width], &self.device), None, noise)
+            let encode = |pixels, noise| self.vae.encode(pixels, noise, request.vae_tiling);
+            inpainting_channels(encode, &Tensor::zeros([1, 3, height, width], &self.device), None, noise)
         })
     }
 

@@ -204,6 +204,18 @@ pub struct Posterior {
 }
 
 impl Posterior {
+    /// Means, then logarithms of variances.
+    ///
+    /// # Shapes
+    ///
+    /// - moments: `[batch, 2 latent_channels, height, width]`
+    pub(super) fn from_moments(moments: Tensor<4>) -> Self {
+        let [_, channels, _, _] = moments.dims();
+        let mean = moments.clone().narrow(1, 0, channels / 2);
+        let logvar = moments.narrow(1, channels / 2, channels / 2).clamp(-30.0, 20.0);
+        Self { mean, logvar }
+    }
+
     /// `mean + exp(logvar / 2) * noise`.
     pub fn sample(self, noise: Tensor<4>) -> Tensor<4> {
         self.mean + (self.logvar * 0.5).exp() * noise
@@ -218,9 +230,7 @@ pub struct AutoencoderKl {
     quant_conv: Option<Conv2d>,
     post_quant_conv: Option<Conv2d>,
     #[module(skip)]
-    scaling_factor: f64,
-    #[module(skip)]
-    shift_factor: f64,
+    config: VaeConfig,
 }
 
 impl AutoencoderKl {
@@ -237,8 +247,7 @@ impl AutoencoderKl {
             decoder: Decoder::new(&builder.pp("decoder"), config),
             quant_conv: config.use_quant_conv.then(|| point("quant_conv", latent * 2)),
             post_quant_conv: config.use_post_quant_conv.then(|| point("post_quant_conv", latent)),
-            scaling_factor: config.scaling_factor,
-            shift_factor: config.shift_factor.unwrap_or(0.0),
+            config: config.clone(),
         })
     }
 
@@ -247,15 +256,29 @@ impl AutoencoderKl {
     /// - image: `[batch, 3, height, width]` in -1..1
     /// - output: the distribution over latents, unscaled
     pub fn encode(&self, image: Tensor<4>) -> Posterior {
+        Posterior::from_moments(self.moments(image))
+    }
+
+    /// # Shapes
+    ///
+    /// - image: `[batch, 3, height, width]` in -1..1
+    /// - output: `[batch, 2 latent_channels, height / factor, width / factor]`
+    pub(super) fn moments(&self, image: Tensor<4>) -> Tensor<4> {
         let hidden = self.encoder.forward(image);
-        let hidden = match &self.quant_conv {
+        match &self.quant_conv {
             Some(conv) => conv.forward(hidden),
             None => hidden,
-        };
-        let [_, channels, _, _] = hidden.dims();
-        let mean = hidden.clone().narrow(1, 0, channels / 2);
-        let logvar = hidden.narrow(1, channels / 2, channels / 2).clamp(-30.0, 20.0);
-        Posterior { mean, logvar }
+        }
+    }
+
+    /// Pixels along one side of a latent.
+    pub(super) const fn factor(&self) -> usize {
+        self.config.factor()
+    }
+
+    /// What it was built from.
+    pub const fn config(&self) -> &VaeConfig {
+        &self.config
     }
 
     /// # Shapes
@@ -272,11 +295,11 @@ impl AutoencoderKl {
 
     /// From the encoder's latents to those that are denoised.
     pub fn scale(&self, latents: Tensor<4>) -> Tensor<4> {
-        (latents - self.shift_factor) * self.scaling_factor
+        (latents - self.config.shift_factor.unwrap_or(0.0)) * self.config.scaling_factor
     }
 
     /// From denoised latents to those that the decoder takes.
     pub fn unscale(&self, latents: Tensor<4>) -> Tensor<4> {
-        latents / self.scaling_factor + self.shift_factor
+        latents / self.config.scaling_factor + self.config.shift_factor.unwrap_or(0.0)
     }
 }

@@ -38,6 +38,7 @@ pub fn draw(options: &TrainOptions, scaling_factor: f64, step: u64) -> Result<()
         latents: None,
         init: None,
         controls: Vec::new(),
+        vae_tiling: diffusion::vae::TilingMode::default(),
     };
     let made = pollster::block_on(model.generate(request, &mut Silent, &CancelToken::default()))?;
     let sheet = sheet(&made.pictures);

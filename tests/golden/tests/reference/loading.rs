@@ -215,6 +215,7 @@ fn latents(files: &ModelFiles, options: LoadOptions) -> Result<Vec<f32>> {
         latents: None,
         init: None,
         controls: Vec::new(),
+        vae_tiling: diffusion::vae::TilingMode::default(),
     };
     let generated = pollster::block_on(pipeline.generate(request, &mut Silent, &CancelToken::default()))?;
     pollster::block_on(golden::values(generated.latents))

@@ -48,7 +48,7 @@ fn denoisers_equal_the_reference() -> Result<()> {
 
 #[test]
 fn autoencoders_equal_the_reference() -> Result<()> {
-    check(|kind| matches!(kind, Kind::Vae { .. } | Kind::Taesd { .. }))
+    check(|kind| matches!(kind, Kind::Vae { .. } | Kind::VaeTiled { .. } | Kind::Taesd { .. }))
 }
 
 #[test]
