@@ -17,4 +17,5 @@ pub mod pipeline;
 pub mod scheduler;
 pub mod text;
 pub mod unet;
+pub mod upscale;
 pub mod vae;

@@ -19,6 +19,7 @@ FULL = {**TWO, "steps": 3, "guidance": 5.0, "strength": 1.0}
 INPAINTED = {"sd15-inpaint": ("tiny-sd15-inpaint", INPAINT), "sd15-inpaint-4ch": ("tiny-sd15", INPAINT),
              "sd15-inpaint-full": ("tiny-sd15-inpaint", FULL), "sd15-inpaint-4ch-full": ("tiny-sd15", FULL)}
 TILE = 4
+UPSCALERS = ("RealESRGAN_x4plus", "RealESRGAN_x2plus", "realesr-general-x4v3")
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -96,8 +97,73 @@ def compute(out, p, tools):
         save("sd15-vae-tiled", image=image, mean=d.mean, logvar=d.logvar, z=z, decoded=p.vae.decode(z).sample)
         p.vae.disable_tiling()
 
+    def upscaling():
+        """Real-ESRGAN's two networks, with the key names of its published weights, random and small."""
+        import torch.nn as nn, torch.nn.functional as F
+        from safetensors.torch import save_file
+
+        class Dense(nn.Module):
+            def __init__(self, n, g):
+                super().__init__()
+                for i in range(5):
+                    setattr(self, f"conv{i + 1}", nn.Conv2d(n + i * g, g if i < 4 else n, 3, 1, 1))
+            def forward(self, x):
+                seen = [x]
+                for i in range(4):
+                    seen.append(F.leaky_relu(getattr(self, f"conv{i + 1}")(torch.cat(seen, 1)), 0.2))
+                return self.conv5(torch.cat(seen, 1)) * 0.2 + x
+
+        class Block(nn.Module):
+            def __init__(self, n, g):
+                super().__init__()
+                self.rdb1, self.rdb2, self.rdb3 = Dense(n, g), Dense(n, g), Dense(n, g)
+            def forward(self, x):
+                return self.rdb3(self.rdb2(self.rdb1(x))) * 0.2 + x
+
+        class Large(nn.Module):
+            def __init__(self, scale, n=16, g=8, blocks=2):
+                super().__init__()
+                self.scale = scale
+                self.conv_first = nn.Conv2d(3 * {4: 1, 2: 4}[scale], n, 3, 1, 1)
+                self.body = nn.Sequential(*[Block(n, g) for _ in range(blocks)])
+                for k in ("conv_body", "conv_up1", "conv_up2", "conv_hr"):
+                    setattr(self, k, nn.Conv2d(n, n, 3, 1, 1))
+                self.conv_last = nn.Conv2d(n, 3, 3, 1, 1)
+            def forward(self, x):
+                act = lambda v: F.leaky_relu(v, 0.2)
+                f = self.conv_first(F.pixel_unshuffle(x, 2) if self.scale == 2 else x)
+                f = f + self.conv_body(self.body(f))
+                for up in (self.conv_up1, self.conv_up2):
+                    f = act(up(F.interpolate(f, scale_factor=2, mode="nearest")))
+                return self.conv_last(act(self.conv_hr(f)))
+
+        class Small(nn.Module):
+            def __init__(self, n=16, convs=4, scale=4):
+                super().__init__()
+                self.scale, layers = scale, [nn.Conv2d(3, n, 3, 1, 1), nn.PReLU(n)]
+                for _ in range(convs):
+                    layers += [nn.Conv2d(n, n, 3, 1, 1), nn.PReLU(n)]
+                self.body = nn.ModuleList([*layers, nn.Conv2d(n, 3 * scale * scale, 3, 1, 1)])
+            def forward(self, x):
+                o = x
+                for layer in self.body:
+                    o = layer(o)
+                return F.pixel_shuffle(o, self.scale) + F.interpolate(x, scale_factor=self.scale, mode="nearest")
+
+        torch.manual_seed(140)
+        folder = out / "models/tiny-upscalers"
+        folder.mkdir(parents=True, exist_ok=True)
+        x = torch.rand(1, 3, 12, 20)
+        outputs = {}
+        for name, net in zip(UPSCALERS, (Large(4), Large(2), Small())):
+            half_round(net)
+            save_file({k: v.half() for k, v in net.state_dict().items()}, folder / f"{name}.safetensors")
+            outputs[name] = net(x)
+        save("upscalers", image=x, **outputs)
+
     controlnets()
     inpainting()
+    upscaling()
     tiling()
 
 
@@ -117,3 +183,6 @@ def store(copy, case, models):
     for name, (model, request) in INPAINTED.items():
         case("inpaint", name, name, 1e-3, model=model, request=request)
     case("vaetiled", "vae-tiled", "sd15-vae-tiled", 1e-4, model="tiny-sd15", tile=TILE)
+    for name in UPSCALERS:
+        copy(f"models/tiny-upscalers/{name}.safetensors")
+    case("upscale", "upscalers", "upscalers", 1e-4, folder="models/tiny-upscalers", networks=UPSCALERS)

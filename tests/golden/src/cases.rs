@@ -37,6 +37,7 @@ pub async fn run(case: &Case, data: &Data, device: &Device) -> Result<Vec<Compar
         }
         Kind::Controlnet { model, request, controls } => Box::pin(on.controlnet(model, request, controls)).await,
         Kind::Inpaint { model, request } => Box::pin(on.inpaint(model, request)).await,
+        Kind::Upscale { folder, networks } => on.upscale(folder, networks).await,
         Kind::Noise => on.noise(),
     }
     .with_context(|| format!("case {}", case.name))

@@ -1,11 +1,24 @@
 //! Cases of networks that steer.
 
-use crate::{Comparison, ControlRun, Run, cases::Bench, cases::request, tensors::tensor};
+use crate::{Comparison, ControlRun, Run, cases::Bench, cases::request, compare, tensors::tensor};
 use anyhow::Result;
 use diffusion::pipeline::{Control, InitImage, Inpaint, LoadOptions, MaskCells, PipelineRequest, StableDiffusion};
+use diffusion::upscale::Upscaler;
 use std::sync::Arc;
 
 impl Bench<'_> {
+    pub(crate) async fn upscale(&self, folder: &str, networks: &[String]) -> Result<Vec<Comparison>> {
+        let image = tensor::<4>(&self.recorded, "image", self.device)?;
+        let mut compared = Vec::new();
+        for network in networks {
+            let file = self.data.component(&format!("{folder}/{network}.safetensors"))?;
+            let upscaler = Upscaler::load(&*file.source, self.device, false)?;
+            let output = upscaler.forward(image.clone());
+            compared.push(compare(output, &self.recorded, network, self.tolerance).await?);
+        }
+        Ok(compared)
+    }
+
     /// The reference takes a mask's corners, draws noise three times, and leaves the decoder's pixels everywhere.
     pub(crate) async fn inpaint(&self, model: &str, run: &Run) -> Result<Vec<Comparison>> {
         let pipeline = StableDiffusion::load(&self.data.model(model)?, self.device, LoadOptions::default())?;

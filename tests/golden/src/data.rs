@@ -120,6 +120,13 @@ pub enum Kind {
         /// Its parameters.
         request: Run,
     },
+    /// A picture through networks that enlarge it.
+    Upscale {
+        /// Where they lie.
+        folder: String,
+        /// Their files' stems, and the names of what comes out.
+        networks: Vec<String>,
+    },
     /// Noise of seeds.
     Noise,
 }

@@ -1,6 +1,7 @@
 //! Every recorded case on one device: the CPU, or the one that `DARKROOM_TEST_DEVICE` names (`cpu`, `wgpu`).
 
 mod loading;
+mod upscaling;
 
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
@@ -74,6 +75,11 @@ fn pictures_that_networks_steer_equal_the_reference() -> Result<()> {
 #[test]
 fn repainted_pictures_equal_the_reference() -> Result<()> {
     check(|kind| matches!(kind, Kind::Inpaint { .. }))
+}
+
+#[test]
+fn enlarged_pictures_equal_the_reference() -> Result<()> {
+    check(|kind| matches!(kind, Kind::Upscale { .. }))
 }
 
 #[test]
