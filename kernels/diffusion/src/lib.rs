@@ -14,6 +14,7 @@ pub mod nn;
 pub mod noise;
 pub mod picture;
 pub mod pipeline;
+pub mod safety;
 pub mod scheduler;
 pub mod text;
 pub mod unet;

@@ -4,7 +4,7 @@
 The models are tiny, with random weights in float16; every tensor is what diffusers computes in float32 on the CPU from
 those weights, up-cast. Feed the same inputs to the same weights and get the same outputs.
 
-    pip install torch 'diffusers<0.38' 'transformers<5' open_clip_torch scipy   # a CPU is enough
+    pip install torch 'diffusers<0.38' 'transformers<5' open_clip_torch scipy tomesd   # a CPU is enough
     python make.py                  # computes everything anew, then stores it here
     python make.py --keep DIR       # the same, and leaves the whole model folders in DIR
     python make.py --from DIR       # stores here what lies in DIR, without torch
@@ -14,7 +14,7 @@ looks up (see `store`). Written with diffusers 0.37.1, transformers 4.57.6 and t
 """
 import argparse, gzip, json, pathlib, shutil, struct, tempfile, types
 
-import make_control
+import make_control, make_guidance
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROMPT, NEGATIVE, SECOND = "a photo of an astronaut riding a horse on mars", "blurry, low quality", "a bowl of soup"
@@ -220,8 +220,10 @@ def compute(out):
         case_text(p, name); cases_modules(p, name); cases_text2img(p, name)
         if name == "sd15":
             case_img2img(p, name)
-            make_control.compute(out, p, types.SimpleNamespace(
-                save=save, run=run, half_round=half_round, halve=halve, recording=recording))
+            tools = types.SimpleNamespace(
+                save=save, run=run, half_round=half_round, halve=halve, recording=recording)
+            make_control.compute(out, p, tools)
+            make_guidance.compute(out, p, tools)
     case_taesd()
     for name, (_, class_name, config, count) in SCHEDULERS.items():
         case_scheduler(name, class_name, config, count)
@@ -258,7 +260,7 @@ def read(file):
 
 
 def write(file, tensors):
-    width = {"I64": 8, "F32": 4, "I32": 4, "F16": 2}
+    width = {"I64": 8, "F32": 4, "I32": 4, "F16": 2, "U8": 1}
     header, offset, body = {}, 0, []
     for name, (dtype, shape, data) in sorted(tensors.items(), key=lambda item: (-width[item[1][0]], item[0])):
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, offset + len(data)]}
@@ -321,6 +323,7 @@ def store(source):
             case("text2img", f"{name}-{run}", f"{name}-{run}", 1e-3, model=model, request=request)
     case("vae", "vae", "sd15-vae", 1e-4, model="tiny-sd15")
     case("taesd", "taesd", "taesd", 1e-4, folder="models/tiny-taesd")
+    make_guidance.store(copy, case)
     case("img2img", "sd15-img2img", "sd15-img2img", 1e-3, model="tiny-sd15", request=IMG2IMG)
     for name, (kind, class_name, config, count) in SCHEDULERS.items():
         case("scheduler", name, f"scheduler-{name}", 1e-4, scheduler=kind, steps=count,

@@ -1,5 +1,7 @@
 //! How each kind of case is computed.
 
+mod safety;
+
 use crate::{
     Case, Comparison, Data, Kind, Run, Tensors, compare,
     tensors::{numbers, tensor},
@@ -39,6 +41,8 @@ pub async fn run(case: &Case, data: &Data, device: &Device) -> Result<Vec<Compar
         Kind::Inpaint { model, request } => Box::pin(on.inpaint(model, request)).await,
         Kind::Upscale { folder, networks } => on.upscale(folder, networks).await,
         Kind::Noise => on.noise(),
+        Kind::Safety { folder } => on.safety(folder).await,
+        Kind::ClipInput { side } => on.clip_input(*side).await,
     }
     .with_context(|| format!("case {}", case.name))
 }

@@ -129,6 +129,17 @@ pub enum Kind {
     },
     /// Noise of seeds.
     Noise,
+    /// The safety checker's network and its verdicts.
+    Safety {
+        /// Where it lies.
+        folder: String,
+    },
+    /// Pictures as CLIP takes them.
+    #[serde(rename = "clip-input")]
+    ClipInput {
+        /// Side of the square.
+        side: usize,
+    },
 }
 
 /// Parameters of a whole run.

@@ -44,6 +44,16 @@ const fn legacy_eos() -> u32 {
 }
 
 impl ClipTextConfig {
+    const fn layer_shape(&self, activation: Activation) -> EncoderShape {
+        EncoderShape {
+            width: self.hidden_size,
+            intermediate: self.intermediate_size,
+            heads: self.num_attention_heads,
+            epsilon: self.layer_norm_eps,
+            activation,
+        }
+    }
+
     /// Refuses sizes that no model has, before anything is allocated for them.
     ///
     /// # Errors
@@ -94,11 +104,11 @@ impl Attention {
         }
     }
 
-    fn forward(&self, input: Tensor<3>, mask: &Tensor<2>, residual: Tensor<3>) -> Tensor<3> {
+    fn forward(&self, input: Tensor<3>, mask: Option<&Tensor<2>>, residual: Tensor<3>) -> Tensor<3> {
         let query = self.q_proj.forward(input.clone());
         let key = self.k_proj.forward(input.clone());
         let value = self.v_proj.forward(input);
-        self.out_proj.forward_add(attend(query, key, value, self.heads, Some(mask)), residual)
+        self.out_proj.forward_add(attend(query, key, value, self.heads, mask), residual)
     }
 }
 
@@ -110,8 +120,19 @@ struct Mlp {
     activation: Activation,
 }
 
+/// Sizes of a layer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EncoderShape {
+    pub width: usize,
+    pub intermediate: usize,
+    pub heads: usize,
+    pub epsilon: f64,
+    pub activation: Activation,
+}
+
+/// transformers' `CLIPEncoderLayer`, of the text encoder and of the vision encoder.
 #[derive(Module, Debug)]
-struct EncoderLayer {
+pub(crate) struct EncoderLayer {
     layer_norm1: LayerNorm,
     self_attn: Attention,
     layer_norm2: LayerNorm,
@@ -119,22 +140,26 @@ struct EncoderLayer {
 }
 
 impl EncoderLayer {
-    fn new(builder: &Builder<'_>, config: &ClipTextConfig, activation: Activation) -> Self {
-        let width = config.hidden_size;
+    pub(crate) fn new(builder: &Builder<'_>, shape: EncoderShape) -> Self {
+        let EncoderShape { width, intermediate, heads, epsilon, activation } = shape;
         let mlp = builder.pp("mlp");
         Self {
-            layer_norm1: LayerNorm::new(&builder.pp("layer_norm1"), width, config.layer_norm_eps),
-            self_attn: Attention::new(&builder.pp("self_attn"), width, config.num_attention_heads),
-            layer_norm2: LayerNorm::new(&builder.pp("layer_norm2"), width, config.layer_norm_eps),
+            layer_norm1: LayerNorm::new(&builder.pp("layer_norm1"), width, epsilon),
+            self_attn: Attention::new(&builder.pp("self_attn"), width, heads),
+            layer_norm2: LayerNorm::new(&builder.pp("layer_norm2"), width, epsilon),
             mlp: Mlp {
-                fc1: Linear::new(&mlp.pp("fc1"), width, config.intermediate_size),
-                fc2: Linear::new(&mlp.pp("fc2"), config.intermediate_size, width),
+                fc1: Linear::new(&mlp.pp("fc1"), width, intermediate),
+                fc2: Linear::new(&mlp.pp("fc2"), intermediate, width),
                 activation,
             },
         }
     }
 
-    fn forward(&self, input: Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
+    /// # Shapes
+    ///
+    /// - input, output: `[batch, tokens, width]`
+    /// - mask: `[tokens, tokens]`, added to the scores
+    pub(crate) fn forward(&self, input: Tensor<3>, mask: Option<&Tensor<2>>) -> Tensor<3> {
         let hidden = self.self_attn.forward(self.layer_norm1.forward(input.clone()), mask, input);
         let normed = self.layer_norm2.forward(hidden.clone());
         self.mlp.fc2.forward_add(self.mlp.fc1.forward_activated(normed, self.mlp.activation), hidden)
@@ -180,7 +205,7 @@ impl ClipTextModel {
                 Init::Normal(0.01),
             ),
             layers: (0..config.num_hidden_layers)
-                .map(|index| EncoderLayer::new(&layers.pp(index), config, activation))
+                .map(|index| EncoderLayer::new(&layers.pp(index), config.layer_shape(activation)))
                 .collect(),
             final_layer_norm: LayerNorm::new(
                 &builder.pp("final_layer_norm"),
@@ -213,7 +238,7 @@ impl ClipTextModel {
         let chosen = self.layers.len().saturating_sub(clip_skip.saturating_sub(1)).max(1);
         let mut kept = None;
         for (index, layer) in self.layers.iter().enumerate() {
-            hidden = layer.forward(hidden, &mask);
+            hidden = layer.forward(hidden, Some(&mask));
             if index + 1 == chosen {
                 kept = Some(hidden.clone());
             }

@@ -4,4 +4,5 @@ mod clip;
 mod tokenizer;
 
 pub use clip::{ClipTextConfig, ClipTextModel, TextOutput};
+pub(crate) use clip::{EncoderLayer, EncoderShape};
 pub use tokenizer::{Tokenizer, TokenizerError};

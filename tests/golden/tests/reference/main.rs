@@ -43,6 +43,11 @@ fn text_encoders_equal_the_reference() -> Result<()> {
 }
 
 #[test]
+fn safety_checkers_equal_the_reference() -> Result<()> {
+    check(|kind| matches!(kind, Kind::Safety { .. } | Kind::ClipInput { .. }))
+}
+
+#[test]
 fn denoisers_equal_the_reference() -> Result<()> {
     check(|kind| matches!(kind, Kind::Unet { .. }))
 }
