@@ -20,7 +20,7 @@ SWITCHED = {
     "panorama-circular": {**ONE, "steps": 3, "guidance": 7.5, "guidance_rescale": 0.7,
                           "switches": {"panorama": {"circular": True}}},
 }
-CLIP_SIDE, CLIP_SIZES = 56, ((90, 64), (30, 41), (56, 75), (300, 57))
+CLIP_SIDE, CLIP_SIZES = 56, ((90, 64), (30, 41), (56, 75), (150, 57), (57, 150), (64, 25))
 
 
 def compute(out, p, tools):

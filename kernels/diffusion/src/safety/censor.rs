@@ -166,9 +166,8 @@ mod tests {
     fn detail(picture: &Picture) -> f64 {
         let (width, height) = (picture.width as usize, picture.height as usize);
         let pixel = |x: usize, y: usize| &picture.rgb[(y * width + x) * 3..][..3];
-        let apart = |a: &[u8], b: &[u8]| -> f64 {
-            a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum()
-        };
+        let apart =
+            |a: &[u8], b: &[u8]| -> f64 { a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum() };
         let mut sum = 0.0;
         for y in 0..height {
             for x in 0..width {

@@ -242,9 +242,12 @@ mod tests {
         let of = |judged| Reviewed::new(picture(), judged, OnFlagged::Show(Censor::Black));
         let clear = of(Ok(Verdict { margin: -0.1, is_special: false }));
         assert!(!clear.is_flagged && clear.picture == Some(picture()));
-        for judged in
-            [Ok(Verdict { margin: 0.001, is_special: false }), Ok(Verdict::NONE), Err(CheckError::Scores), Err(CheckError::Panicked)]
-        {
+        for judged in [
+            Ok(Verdict { margin: 0.001, is_special: false }),
+            Ok(Verdict::NONE),
+            Err(CheckError::Scores),
+            Err(CheckError::Panicked),
+        ] {
             let flagged = of(judged);
             assert!(flagged.is_flagged);
             assert_eq!(flagged.picture.map(|picture| picture.rgb), Some(vec![0; 6]));

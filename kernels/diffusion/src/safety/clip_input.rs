@@ -39,9 +39,16 @@ fn square(picture: &Picture, side: usize) -> Vec<u8> {
     let (width, height) = (picture.width as usize, picture.height as usize);
     let shorter = width.min(height);
     let across = Taps::new(width, width * side / shorter, side);
-    let rows: Vec<u8> = picture.rgb.chunks_exact(width * 3).flat_map(|row| across.along(row, 3)).collect();
-    // A column of whole rows is one axis whose positions are as long as a row.
-    Taps::new(height, height * side / shorter, side).along(&rows, side * 3)
+    let down = Taps::new(height, height * side / shorter, side);
+    let rows =
+        |bytes: &[u8]| -> Vec<u8> { bytes.chunks_exact(width * 3).flat_map(|row| across.along(row, 3)).collect() };
+    // A column of whole rows is one axis whose positions are as long as a row. Bytes are rounded in between, so that the order
+    // tells: Pillow 13 begins with the columns of high pictures.
+    if height > 2 * width && shorter > side {
+        rows(&down.along(&picture.rgb, width * 3))
+    } else {
+        down.along(&rows(&picture.rgb), side * 3)
+    }
 }
 
 /// Which inputs make each output, and with which weights.

@@ -53,9 +53,7 @@ impl VisionModel {
                 width,
                 config.layer_norm_eps,
             ),
-            layers: (0..config.num_hidden_layers)
-                .map(|index| EncoderLayer::new(&layers.pp(index), shape))
-                .collect(),
+            layers: (0..config.num_hidden_layers).map(|index| EncoderLayer::new(&layers.pp(index), shape)).collect(),
             post_layer_norm: LayerNorm::new(&builder.pp("post_layernorm"), width, config.layer_norm_eps),
         }
     }

@@ -23,7 +23,8 @@ impl Bench<'_> {
             Thresholds { special: bars("special_care_embeds_weights")?, concepts: bars("concept_embeds_weights")? };
         let special = crate::values(output.special_scores.clone()).await?;
         let concepts = crate::values(output.concept_scores.clone()).await?;
-        let pictures = special.chunks_exact(thresholds.special.len()).zip(concepts.chunks_exact(thresholds.concepts.len()));
+        let pictures =
+            special.chunks_exact(thresholds.special.len()).zip(concepts.chunks_exact(thresholds.concepts.len()));
         let flagged: Vec<f32> = pictures
             .map(|(special, concepts)| f32::from(u8::from(Verdict::of(special, concepts, &thresholds).is_flagged())))
             .collect();
