@@ -4,7 +4,7 @@ mod folder;
 mod gguf;
 mod piece;
 
-use crate::{family::Conditioning, model, output, parse::check_folder};
+use crate::{model, output, parse::check_folder};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use diffusion::pipeline::ModelFiles;
@@ -111,9 +111,6 @@ impl Convert {
             bail!("{} cannot be converted into itself", out.display());
         }
         let files = ModelFiles::open(path)?;
-        if Conditioning::of_config(&files.unet_config).has_sizes {
-            bail!("{} is a Stable Diffusion XL, whose second text encoder would be lost", path.display());
-        }
         let name = model::name(&files, path);
         let mut conversion = Conversion::new(kind.quantisation());
         match to {

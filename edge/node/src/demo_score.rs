@@ -11,7 +11,7 @@ use clap::Args;
 use diffusion::{
     noise::Noise,
     picture::Picture,
-    pipeline::{ModelFiles, PipelineRequest, Silent},
+    pipeline::{ModelFiles, PipelineRequest, Silent, SizeConditioning},
 };
 use serde_json::json;
 use spec::{BatchSize, ClipSkip, Guidance, GuidanceRescale, ImageSize, NoiseKind, Seed, Steps};
@@ -108,6 +108,7 @@ impl DemoScore {
             clip_skip: ClipSkip::default(),
             noise: Noise::new(NoiseKind::Philox, Seed(self.seed.wrapping_add(first)), batch),
             latents: None,
+            sizes: SizeConditioning::default(),
             init: None,
             controls: Vec::new(),
             vae_tiling: diffusion::vae::TilingMode::default(),

@@ -107,12 +107,7 @@ impl Contents {
         let mut parts = vec![("unet", files.unet)];
         parts.extend(files.vae.map(|(_, component)| ("vae", component)));
         parts.push(("text_encoder", files.text_encoder));
-        // SDXL has a second one, which the families that are run here do not have.
-        let second = folder.join("text_encoder_2/model.safetensors");
-        if second.is_file() {
-            let source = weights::open_path(&second).with_context(|| format!("could not open {}", second.display()))?;
-            parts.push(("text_encoder_2", Component { source: Rc::from(source), prefix: String::new() }));
-        }
+        parts.extend(files.text_encoder_2.map(|second| ("text_encoder_2", second.component)));
         if let Some((_, tiny)) = files.tiny_vae {
             parts.push(("taesd", tiny));
         }

@@ -75,6 +75,7 @@ impl RandomModel {
         Ok(ModelFiles {
             unet: part(|builder| Ok(UNet2DConditionModel::new(builder, &unet_config).map(drop)?))?,
             text_encoder: part(|builder| Ok(ClipTextModel::new(builder, &text_config).map(drop)?))?,
+            text_encoder_2: None,
             vae: if self.vae { Some((vae, full?)) } else { None },
             tiny_vae: Some((tiny, part(|builder| Ok(AutoencoderTiny::new(builder, &tiny_config).map(drop)?))?)),
             unet_config: unet,

@@ -14,7 +14,7 @@ looks up (see `store`). Written with diffusers 0.37.1, transformers 4.57.6 and t
 """
 import argparse, gzip, json, pathlib, shutil, struct, tempfile, types
 
-import make_control, make_guidance
+import make_adapters, make_control, make_guidance
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROMPT, NEGATIVE, SECOND = "a photo of an astronaut riding a horse on mars", "blurry, low quality", "a bowl of soup"
@@ -77,19 +77,19 @@ def compute(out):
         save_file({k: v.half() if v.is_floating_point() else v for k, v in load_file(file).items()}, file,
                   metadata={"format": "pt"})
 
-    def text_encoder(act):
+    def text_encoder(act, kind=CLIPTextModel):
         torch.manual_seed(20 if act == "quick_gelu" else 21)
-        return half_round(CLIPTextModel(CLIPTextConfig(
+        return half_round(kind(CLIPTextConfig(
             vocab_size=49408, hidden_size=32, intermediate_size=64, num_hidden_layers=4, num_attention_heads=4,
             max_position_embeddings=77, hidden_act=act, projection_dim=32, bos_token_id=49406, eos_token_id=2,
             pad_token_id=1)))
 
-    def vae():
+    def vae(scaling_factor=0.18215):
         torch.manual_seed(22)
         return half_round(AutoencoderKL(
             in_channels=3, out_channels=3, latent_channels=4, block_out_channels=(32, 32, 64, 64),
             down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-            layers_per_block=1, norm_num_groups=16, scaling_factor=0.18215, sample_size=64))
+            layers_per_block=1, norm_num_groups=16, scaling_factor=scaling_factor, sample_size=64))
 
     def unet(**kind):
         return half_round(UNet2DConditionModel(
@@ -228,6 +228,10 @@ def compute(out):
     for name, (_, class_name, config, count) in SCHEDULERS.items():
         case_scheduler(name, class_name, config, count)
     case_noise()
+    make_adapters.models(out, half_round, halve, text_encoder, vae, write_tokenizer)
+    make_adapters.locon(out)
+    make_adapters.lora_xl(out)
+    make_adapters.cases(out)
     print("computed with diffusers", diffusers.__version__, "and torch", torch.__version__)
 
 
@@ -301,7 +305,7 @@ def store(source):
                      "scheduler/scheduler_config.json"):
             copy(f"{model}/{file}")
         ids = read(source / f"cases/{name}-text.safetensors")["input_ids"][2]
-        ids = set(struct.unpack(f"<{len(ids) // 8}q", ids)) | soup_ids()
+        ids = set(struct.unpack(f"<{len(ids) // 8}q", ids)) | word_ids(SECOND, *make_adapters.words())
         encoder = trimmed(read(source / model / "text_encoder/model.safetensors"), sorted(ids))
         write(HERE / model / "text_encoder/model.safetensors", encoder)
         if name == "sd15":
@@ -330,6 +334,7 @@ def store(source):
              config={"_class_name": class_name, **BASE, **config})
     make_control.store(copy, case, models)
     case("noise", "noise-torch-cpu", "noise-torch-cpu", 1e-6)
+    make_adapters.store(source, read, write, trimmed, copy, lambda **model: models.append(model), case)
     text = ",\n".join("  " + json.dumps(c, ensure_ascii=False) for c in cases)
     listed = ",\n".join("  " + json.dumps(m, ensure_ascii=False) for m in models)
     (HERE / "cases.json").write_text(f'{{\n "models": [\n{listed}\n ],\n "cases": [\n{text}\n ]\n}}\n')
@@ -337,10 +342,11 @@ def store(source):
     print(f"{len(cases)} cases, {size / 1e6:.1f} MB")
 
 
-def soup_ids():
-    """The ids of the prompt that no text case has; each of its words is one token."""
+def word_ids(*texts):
+    """The ids of prompts that no text case has; each of their words is one token."""
     vocab = json.loads((HERE / "tokenizer/vocab.json").read_text())
-    return {vocab[word + "</w>"] for word in SECOND.split()} | {vocab["!"], vocab[END]}
+    words = {word for text in texts for word in text.replace(",", " ,").split()}
+    return {vocab[word + "</w>"] for word in words} | {vocab["!"], vocab[END]}
 
 
 def main():
@@ -356,4 +362,5 @@ def main():
         store(out)
 
 
-main()
+if __name__ == "__main__":
+    main()

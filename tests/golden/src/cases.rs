@@ -181,7 +181,9 @@ impl Bench<'_> {
             (Some(recorded("latents")?), None)
         };
         let request = PipelineRequest { latents, init, ..request(run)? };
-        self.generated(&pipeline, request).await
+        let mut compared = self.encoded(&pipeline, run).await?;
+        compared.extend(self.generated(&pipeline, request).await?);
+        Ok(compared)
     }
 
     /// Runs a request and compares what it made.
@@ -211,6 +213,7 @@ pub(crate) fn request(run: &Run) -> Result<PipelineRequest> {
         clip_skip: run.clip_skip,
         noise: Noise::new(NoiseKind::Philox, Seed(0), run.prompts.len()),
         latents: None,
+        sizes: run.sizes,
         init: None,
         controls: Vec::new(),
         vae_tiling: diffusion::vae::TilingMode::default(),

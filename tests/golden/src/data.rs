@@ -2,8 +2,10 @@
 
 use crate::{Tensors, read_all, to_safetensors};
 use anyhow::{Context as _, Result, bail, ensure};
-use diffusion::controlnet::ControlNetFiles;
-use diffusion::pipeline::{Component, ModelCard, ModelFiles};
+use diffusion::{
+    controlnet::ControlNetFiles,
+    pipeline::{Component, ModelCard, ModelFiles, SecondTextEncoder, SizeConditioning},
+};
 use serde::Deserialize;
 use std::{io, rc::Rc};
 use weights::{Dtype, RawTensor, SafetensorsFile, TensorSource};
@@ -31,6 +33,27 @@ pub struct Model {
     /// The folder of its vocabulary, which models share.
     pub tokenizer: String,
     /// The token that fills the context.
+    pub pad_token: String,
+    /// The folder of its text encoder, where models share it.
+    #[serde(default)]
+    pub text_encoder: Option<String>,
+    /// The second text encoder of Stable Diffusion XL.
+    #[serde(default)]
+    pub text_encoder_2: Option<SecondModel>,
+    /// The autoencoder's factor, where models share its weights and not that.
+    #[serde(default)]
+    pub scaling_factor: Option<f64>,
+    /// `scheduler_config.json`, where it is not that of its folder.
+    #[serde(default)]
+    pub scheduler: Option<serde_json::Value>,
+}
+
+/// Where a second text encoder lies.
+#[derive(Debug, Clone, Deserialize)]
+pub struct SecondModel {
+    /// Its folder.
+    pub folder: String,
+    /// The token that fills its context.
     pub pad_token: String,
 }
 
@@ -162,6 +185,9 @@ pub struct Run {
     /// How much of an initial picture is repainted.
     #[serde(default)]
     pub strength: spec::Strength,
+    /// What Stable Diffusion XL is told of sizes.
+    #[serde(default)]
+    pub sizes: SizeConditioning,
 }
 
 /// One ControlNet in a run.
@@ -263,22 +289,48 @@ impl Data {
     pub fn model(&self, name: &str) -> Result<ModelFiles> {
         let manifest = self.manifest()?;
         let model = manifest.models.into_iter().find(|model| model.name == name);
-        let Model { folder, base, vae, tokenizer, pad_token, .. } =
-            model.with_context(|| format!("no model {name}"))?;
+        let model = model.with_context(|| format!("no model {name}"))?;
+        let Model {
+            folder,
+            base,
+            vae,
+            tokenizer,
+            pad_token,
+            text_encoder,
+            text_encoder_2,
+            scaling_factor,
+            scheduler,
+            ..
+        } = model;
         let base = base.as_ref().unwrap_or(&folder);
+        let text_encoder = text_encoder.unwrap_or_else(|| format!("{base}/text_encoder"));
+        let second = text_encoder_2.map(|SecondModel { folder, pad_token }| {
+            Ok::<_, anyhow::Error>(SecondTextEncoder {
+                config: self.text(&format!("{folder}/config.json"))?,
+                component: self.component(&format!("{folder}/model.safetensors"))?,
+                pad_token,
+                force_zeros: true,
+            })
+        });
+        let mut vae_config: serde_json::Value = serde_json::from_str(&self.text(&format!("{vae}/config.json"))?)?;
+        if let Some(factor) = scaling_factor {
+            vae_config["scaling_factor"] = factor.into();
+        }
+        let scheduler_config = match scheduler {
+            Some(config) => config.to_string(),
+            None => self.text(&format!("{base}/scheduler/scheduler_config.json"))?,
+        };
         Ok(ModelFiles {
             unet_config: self.text(&format!("{folder}/unet/config.json"))?,
-            text_config: self.text(&format!("{base}/text_encoder/config.json"))?,
-            scheduler_config: self.text(&format!("{base}/scheduler/scheduler_config.json"))?,
+            text_config: self.text(&format!("{text_encoder}/config.json"))?,
+            scheduler_config,
             vocab: self.text(&format!("{tokenizer}/vocab.json"))?,
             merges: self.text(&format!("{tokenizer}/merges.txt"))?,
             pad_token,
             unet: self.component(&format!("{folder}/unet/diffusion_pytorch_model.safetensors"))?,
-            vae: Some((
-                self.text(&format!("{vae}/config.json"))?,
-                self.component(&format!("{vae}/diffusion_pytorch_model.safetensors"))?,
-            )),
-            text_encoder: self.component(&format!("{base}/text_encoder/model.safetensors"))?,
+            vae: Some((vae_config.to_string(), self.component(&format!("{vae}/diffusion_pytorch_model.safetensors"))?)),
+            text_encoder: self.component(&format!("{text_encoder}/model.safetensors"))?,
+            text_encoder_2: second.transpose()?,
             tiny_vae: None,
             card: ModelCard::default(),
         })

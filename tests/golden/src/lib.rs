@@ -5,6 +5,7 @@
 //! are held to the same numbers. Files come through [`Data`], which natively is that folder and elsewhere whatever delivers
 //! bytes by name.
 
+mod adapters;
 mod cases;
 mod comparison;
 mod control;

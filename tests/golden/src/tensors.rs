@@ -47,10 +47,19 @@ pub fn to_gguf(files: &ModelFiles, dtype: Dtype) -> Result<Vec<u8>> {
         (keys::PAD, &files.pad_token),
     ]
     .map(|(key, text)| (key.to_owned(), GgufValue::String(text.clone())));
+    let mut metadata = metadata.to_vec();
+    let mut parts = vec![("unet", &files.unet), ("vae", vae), ("text_encoder", &files.text_encoder)];
+    if let Some(second) = &files.text_encoder_2 {
+        parts.push(("text_encoder_2", &second.component));
+        metadata.extend(
+            [(keys::TEXT_2, &second.config), (keys::PAD_2, &second.pad_token)]
+                .map(|(key, text)| (key.to_owned(), GgufValue::String(text.clone()))),
+        );
+    }
 
     let quantisation = Quantisation::new(dtype);
     let (mut listed, mut bodies) = (Vec::new(), Vec::new());
-    for (part, component) in [("unet", &files.unet), ("vae", vae), ("text_encoder", &files.text_encoder)] {
+    for (part, component) in parts {
         let Component { source, .. } = component;
         for (name, raw) in read_all(&**source)? {
             let dtype = quantisation.stored_dtype(&name, &raw.shape);

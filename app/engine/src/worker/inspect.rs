@@ -25,7 +25,7 @@ use weights::{GgufError, GgufFile, ReadAt, TensorInfo, TensorSource};
 const FIRST: u64 = 256 << 10;
 const LONGEST: u64 = 17 << 20;
 /// The parts of a model, in the order of a run.
-const PARTS: [&str; 4] = ["text_encoder", "unet", "taesd", "vae"];
+const PARTS: [&str; 5] = ["text_encoder", "text_encoder_2", "unet", "taesd", "vae"];
 /// Tensors of one part lie close together, and what is between them is padding.
 const PADDING: u64 = 4096;
 /// Decoders up to this many weights make their own previews.

@@ -145,8 +145,7 @@ fn parts(source: &dyn TensorSource) -> Vec<(Part, u64, u64)> {
     let mut parts: Vec<_> = [Part::TextEncoder, Part::UNet]
         .into_iter()
         .filter_map(|part| {
-            let inside = |name: &str| name.strip_prefix(part.prefix()).is_some_and(|rest| rest.starts_with('.'));
-            let tensors = || source.tensors().iter().filter(|info| inside(&info.name));
+            let tensors = || source.tensors().iter().filter(|info| part.contains(&info.name));
             let start = tensors().map(|info| info.offset).min()?;
             Some((part, start, tensors().map(|info| info.offset + info.bytes).max()?))
         })

@@ -26,7 +26,9 @@ pub fn write(files: &ModelFiles, name: &str, target: Dtype, conversion: &mut Con
 
 fn write_to(files: &ModelFiles, name: &str, target: Dtype, conversion: &mut Conversion, out: &Path) -> Result<()> {
     // In the order in which a run needs them, so that whoever fetches the file from its start can begin before its end.
-    let parts = [("text_encoder", &files.text_encoder), ("unet", &files.unet)];
+    let mut parts = vec![("text_encoder", &files.text_encoder)];
+    parts.extend(files.text_encoder_2.iter().map(|second| ("text_encoder_2", &second.component)));
+    parts.push(("unet", &files.unet));
     let autoencoders = [("vae", &files.vae), ("taesd", &files.tiny_vae)];
     let autoencoders = autoencoders.into_iter().filter_map(|(part, found)| Some((part, &found.as_ref()?.1)));
     let pieces: Vec<(String, Piece)> = parts
@@ -62,7 +64,11 @@ fn metadata(files: &ModelFiles, name: &str, target: Dtype) -> Result<Vec<(String
     ];
     let autoencoders = [(keys::VAE, &files.vae), (keys::TAESD, &files.tiny_vae)];
     let configs = autoencoders.into_iter().filter_map(|(key, found)| Some((key, found.as_ref()?.0.as_str())));
-    let texts = texts.into_iter().chain(configs);
+    let second = files.text_encoder_2.iter().flat_map(|second| {
+        let zeros = if second.force_zeros { "true" } else { "false" };
+        [(keys::TEXT_2, second.config.as_str()), (keys::PAD_2, &second.pad_token), (keys::FORCE_ZEROS, zeros)]
+    });
+    let texts = texts.into_iter().chain(configs).chain(second);
     let mut metadata: Vec<_> = texts.map(|(key, text)| (key.to_owned(), GgufValue::String(text.to_owned()))).collect();
     metadata.push(("general.file_type".to_owned(), GgufValue::U32(file_type(target))));
     if target.is_block_quantised() {

@@ -32,7 +32,8 @@ impl LoadOptions {
 
 fn parts(files: &ModelFiles) -> impl Iterator<Item = &Component> {
     let autoencoders = [&files.vae, &files.tiny_vae].into_iter().flatten().map(|(_, component)| component);
-    [&files.unet, &files.text_encoder].into_iter().chain(autoencoders)
+    let second = files.text_encoder_2.iter().map(|second| &second.component);
+    [&files.unet, &files.text_encoder].into_iter().chain(second).chain(autoencoders)
 }
 
 fn tensors(part: &Component) -> impl Iterator<Item = &TensorInfo> {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     nn::{Builder, BuilderRoot},
     scheduler::SchedulerConfig,
-    text::{ClipTextConfig, ClipTextModel, Tokenizer},
+    text::{ClipTextConfig, ClipTextModel, TextEncoder, TextEncoders, Tokenizer},
     unet::{UNet2DConditionModel, UNetConfig},
     vae::{AutoencoderTiny, TinyVaeConfig},
 };
@@ -21,13 +21,16 @@ use std::sync::Arc;
 /// Decoders up to this many weights make their own previews.
 const CHEAP_DECODER_BYTES: u64 = 8 << 20;
 
+/// What the second text encoder's names begin with.
+const SECOND: &str = "text_encoder_2";
+
 /// A part with the bytes that it takes on the device.
 type Loaded<T> = Option<(T, u64)>;
 
 /// A part that can be loaded before the others are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// `text_encoder`.
+    /// `text_encoder`, and `text_encoder_2` where there is one.
     TextEncoder,
     /// `unet`.
     UNet,
@@ -41,6 +44,12 @@ impl Part {
             Self::UNet => "unet",
         }
     }
+
+    /// Whether a tensor of a file of the whole model belongs to it; a second text encoder is one part with the first.
+    pub fn contains(self, name: &str) -> bool {
+        let part = name.split('.').next();
+        part == Some(self.prefix()) || (self == Self::TextEncoder && part == Some(SECOND))
+    }
 }
 
 /// A model on its way to a device, whose files may still be on theirs.
@@ -50,6 +59,8 @@ pub struct Loading<'a> {
     options: LoadOptions,
     rehearses: bool,
     text_config: ClipTextConfig,
+    /// Of the second text encoder, with its tokenizer.
+    second: Option<(ClipTextConfig, Arc<Tokenizer>)>,
     unet_config: UNetConfig,
     vae_config: AutoencoderConfig,
     scheduler: SchedulerConfig,
@@ -64,16 +75,25 @@ impl<'a> Loading<'a> {
     /// # Errors
     /// [`LoadModelError`] naming the part.
     pub fn new(files: &'a ModelFiles, device: &'a Device, options: LoadOptions) -> Result<Self, LoadModelError> {
+        let tokenizer = |pad: &str| Tokenizer::new(&files.vocab, &files.merges, pad).map(Arc::new);
+        let second = match &files.text_encoder_2 {
+            Some(second) => Some((parse(SECOND, &second.config)?, tokenizer(&second.pad_token)?)),
+            None => None,
+        };
+        let text_config = parse("text_encoder", &files.text_config)?;
+        let unet_config = parse("unet", &files.unet_config)?;
+        check_conditioning(&text_config, second.as_ref().map(|(config, _)| config), &unet_config)?;
         let loading = Self {
             files,
             device,
             options,
             rehearses: false,
-            text_config: parse("text_encoder", &files.text_config)?,
-            unet_config: parse("unet", &files.unet_config)?,
+            text_config,
+            second,
+            unet_config,
             vae_config: AutoencoderConfig::of(files)?,
             scheduler: SchedulerConfig::from_json(&files.scheduler_config)?,
-            tokenizer: Arc::new(Tokenizer::new(&files.vocab, &files.merges, &files.pad_token)?),
+            tokenizer: tokenizer(&files.pad_token)?,
             prompts: None,
             unet: None,
         };
@@ -89,6 +109,7 @@ impl<'a> Loading<'a> {
         Self {
             rehearses: true,
             text_config: self.text_config.clone(),
+            second: self.second.clone(),
             unet_config: self.unet_config.clone(),
             vae_config: self.vae_config.clone(),
             scheduler: self.scheduler.clone(),
@@ -112,11 +133,8 @@ impl<'a> Loading<'a> {
         let files = self.files;
         match part {
             Part::TextEncoder => {
-                let (model, bytes) = self.part(part.prefix(), &files.text_encoder, |builder| {
-                    ClipTextModel::new(builder, &self.text_config)
-                })?;
-                let encoder = PromptEncoder::new(self.tokenizer.clone(), model, self.device);
-                self.prompts = Some((Arc::new(encoder), bytes));
+                let (encoders, bytes) = self.text_encoders()?;
+                self.prompts = Some((Arc::new(PromptEncoder::new(encoders, self.device)), bytes));
             }
             Part::UNet => {
                 let loaded = self.part(part.prefix(), &files.unet, |builder| {
@@ -126,6 +144,21 @@ impl<'a> Loading<'a> {
             }
         }
         Ok(())
+    }
+
+    fn text_encoders(&self) -> Result<(TextEncoders, u64), LoadModelError> {
+        let files = self.files;
+        let load = |name, component, config: &ClipTextConfig, tokenizer: &Arc<Tokenizer>| {
+            let (model, bytes) = self.part(name, component, |builder| ClipTextModel::new(builder, config))?;
+            Ok::<_, LoadModelError>((TextEncoder { tokenizer: tokenizer.clone(), model }, bytes))
+        };
+        let first = Part::TextEncoder.prefix();
+        let (first, bytes) = load(first, &files.text_encoder, &self.text_config, &self.tokenizer)?;
+        let (Some(second), Some((config, tokenizer))) = (&files.text_encoder_2, &self.second) else {
+            return Ok((TextEncoders { first, second: None }, bytes));
+        };
+        let (second, more) = load(SECOND, &second.component, config, tokenizer)?;
+        Ok((TextEncoders { first, second: Some(second) }, bytes + more))
     }
 
     /// What encodes prompts, once [`Part::TextEncoder`] is loaded.
@@ -156,6 +189,8 @@ impl<'a> Loading<'a> {
             scheduler: self.scheduler,
             previewer,
             card: self.files.card.clone(),
+            has_added: self.second.is_some(),
+            force_zeros: self.files.text_encoder_2.as_ref().is_some_and(|second| second.force_zeros),
             device: self.device.clone(),
             latent_channels: self.vae_config.latent_channels(),
             in_channels: self.unet_config.in_channels,
@@ -205,4 +240,16 @@ impl<'a> Loading<'a> {
         root.finish(&component.prefix).map_err(|source| LoadModelError::Weights { part: name, source })?;
         Ok((module, root.device_bytes()))
     }
+}
+
+/// What the text encoders give must be what the denoiser takes.
+fn check_conditioning(
+    first: &ClipTextConfig,
+    second: Option<&ClipTextConfig>,
+    unet: &UNetConfig,
+) -> Result<(), LoadModelError> {
+    let pooled = second.map(|second| second.projection_dim.unwrap_or(second.hidden_size));
+    let gives = (first.hidden_size + second.map_or(0, |second| second.hidden_size), pooled);
+    let takes = (unet.cross_attention_dim.get(0), unet.pooled_width());
+    if gives == takes { Ok(()) } else { Err(LoadModelError::Conditioning { gives, takes }) }
 }

@@ -49,6 +49,19 @@ pub struct Component {
     pub prefix: String,
 }
 
+/// The second text encoder of Stable Diffusion XL, which has the first one's vocabulary.
+pub struct SecondTextEncoder {
+    /// `text_encoder_2/config.json`.
+    pub config: String,
+    /// Its weights.
+    pub component: Component,
+    /// The token that fills its context.
+    pub pad_token: String,
+    /// Whether an empty negative prompt is zeros and not what the encoders make of it: `force_zeros_for_empty_prompt` of
+    /// `model_index.json`.
+    pub force_zeros: bool,
+}
+
 /// What a model says of itself; every field has a default, since only our own models carry one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -87,6 +100,8 @@ pub struct ModelFiles {
     pub vae: Option<(String, Component)>,
     /// The text encoder's weights.
     pub text_encoder: Component,
+    /// The second text encoder, of models that have two.
+    pub text_encoder_2: Option<SecondTextEncoder>,
     /// A small autoencoder for previews, or for everything, with its configuration.
     pub tiny_vae: Option<(String, Component)>,
     /// What the model says of itself.
@@ -111,13 +126,19 @@ pub mod keys {
     pub const MERGES: &str = "diffusers.tokenizer.merges";
     /// The token that fills the context.
     pub const PAD: &str = "diffusers.tokenizer.pad_token";
+    /// `text_encoder_2/config.json`, where there is a second text encoder.
+    pub const TEXT_2: &str = "diffusers.text_encoder_2.config";
+    /// The token that fills its context.
+    pub const PAD_2: &str = "diffusers.tokenizer_2.pad_token";
+    /// `true` or `false`: `force_zeros_for_empty_prompt`.
+    pub const FORCE_ZEROS: &str = "diffusers.force_zeros_for_empty_prompt";
     /// What the model says of itself, as JSON.
     pub const CARD: &str = "darkroom.card";
 }
 
 impl ModelFiles {
     /// A whole model in one GGUF, as `darkroom convert` writes it: diffusers' tensor names below `unet.`, `vae.`,
-    /// `text_encoder.` and perhaps `taesd.`, the configurations as metadata.
+    /// `text_encoder.` and perhaps `text_encoder_2.` and `taesd.`, the configurations as metadata.
     ///
     /// # Errors
     /// [`ModelFilesError::Metadata`] naming what the file lacks.
@@ -144,6 +165,12 @@ impl ModelFiles {
                 None => Some((get(keys::VAE)?, part("vae"))),
             },
             text_encoder: part("text_encoder"),
+            text_encoder_2: source.metadata(keys::TEXT_2).map(|config| SecondTextEncoder {
+                config: config.to_owned(),
+                component: part("text_encoder_2"),
+                pad_token: source.metadata(keys::PAD_2).unwrap_or("!").to_owned(),
+                force_zeros: source.metadata(keys::FORCE_ZEROS) != Some("false"),
+            }),
             tiny_vae: source.metadata(keys::TAESD).map(|config| (config.to_owned(), part("taesd"))),
             card,
         })
@@ -152,7 +179,7 @@ impl ModelFiles {
 
 #[cfg(not(target_arch = "wasm32"))]
 mod folder {
-    use super::{Component, ModelCard, ModelFiles, ModelFilesError};
+    use super::{Component, ModelCard, ModelFiles, ModelFilesError, SecondTextEncoder};
     use crate::config::ConfigError;
     use std::{
         fs,
@@ -213,8 +240,6 @@ mod folder {
         /// # Errors
         /// [`ModelFilesError`] naming the file.
         pub fn from_folder(folder: &Path) -> Result<Self, ModelFilesError> {
-            let tokenizer = text(folder, "tokenizer/tokenizer_config.json").unwrap_or_default();
-            let special = text(folder, "tokenizer/special_tokens_map.json").unwrap_or_default();
             let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let card = match text(folder, "card.json") {
                 Ok(card) => serde_json::from_str(&card).map_err(|source| ConfigError::Json { part: "card", source })?,
@@ -229,14 +254,35 @@ mod folder {
                 scheduler_config: text(folder, "scheduler/scheduler_config.json")?,
                 vocab: text(folder, "tokenizer/vocab.json")?,
                 merges: text(folder, "tokenizer/merges.txt")?,
-                pad_token: pad_token(&tokenizer).or_else(|| pad_token(&special)).unwrap_or("<|endoftext|>".to_owned()),
+                pad_token: pad_token_in(&folder.join("tokenizer")).unwrap_or("<|endoftext|>".to_owned()),
                 unet: component(&folder.join("unet"))?,
                 vae: if tiny.is_dir() && !vae.is_dir() { None } else { Some(autoencoder(&vae)?) },
                 text_encoder: component(&folder.join("text_encoder"))?,
+                text_encoder_2: second_text_encoder(folder)?,
                 tiny_vae: if tiny.is_dir() { Some(autoencoder(&tiny)?) } else { None },
                 card,
             })
         }
+    }
+
+    fn second_text_encoder(folder: &Path) -> Result<Option<SecondTextEncoder>, ModelFilesError> {
+        let part = folder.join("text_encoder_2");
+        if !part.is_dir() {
+            return Ok(None);
+        }
+        let index = text(folder, "model_index.json").unwrap_or_default();
+        let index: serde_json::Value = serde_json::from_str(&index).unwrap_or_default();
+        Ok(Some(SecondTextEncoder {
+            config: text(&part, "config.json")?,
+            component: component(&part)?,
+            pad_token: pad_token_in(&folder.join("tokenizer_2")).unwrap_or("!".to_owned()),
+            force_zeros: index["force_zeros_for_empty_prompt"].as_bool().unwrap_or(true),
+        }))
+    }
+
+    fn pad_token_in(folder: &Path) -> Option<String> {
+        let read = |name| text(folder, name).unwrap_or_default();
+        pad_token(&read("tokenizer_config.json")).or_else(|| pad_token(&read("special_tokens_map.json")))
     }
 
     /// A plain string, or an object with `content`.

@@ -1,52 +1,44 @@
 //! Prompts into what conditions a picture, each once.
 
-use crate::text::{ClipTextModel, Tokenizer};
-use burn::tensor::{Device, Tensor};
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-};
+use crate::text::{EncodedText, TextEncoders, Tokenizer};
+use burn::tensor::Device;
+use std::{collections::VecDeque, sync::Mutex};
 
 /// Texts that are remembered.
 const REMEMBERED: usize = 16;
 
-/// A text with its hidden states.
+/// A text with what it came to.
 #[derive(Debug)]
 struct Encoded {
     text: String,
     clip_skip: usize,
-    states: Tensor<3>,
+    encoded: EncodedText,
 }
 
-/// Tokenizer and text encoder, which remember the last texts: another seed asks for the same prompt.
+/// Tokenizers and text encoders, which remember the last texts: another seed asks for the same prompt.
 #[derive(Debug)]
 pub struct PromptEncoder {
-    tokenizer: Arc<Tokenizer>,
-    model: ClipTextModel,
+    encoders: TextEncoders,
     device: Device,
     remembered: Mutex<VecDeque<Encoded>>,
 }
 
 impl PromptEncoder {
-    pub(super) fn new(tokenizer: Arc<Tokenizer>, model: ClipTextModel, device: &Device) -> Self {
-        Self { tokenizer, model, device: device.clone(), remembered: Mutex::default() }
+    pub(super) fn new(encoders: TextEncoders, device: &Device) -> Self {
+        Self { encoders, device: device.clone(), remembered: Mutex::default() }
     }
 
-    /// The tokenizer.
+    /// The first tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+        &self.encoders.first.tokenizer
     }
 
-    /// Hidden states of the `clip_skip`th layer from the end, counted from 1.
-    ///
-    /// # Shapes
-    ///
-    /// - output: `[texts, tokens, width]`
+    /// Hidden states of the `clip_skip`th layer from the end, counted from 1, and the pooled texts where the model takes them.
     ///
     /// # Panics
     ///
     /// When there are no texts.
-    pub fn encode(&self, texts: &[String], clip_skip: usize) -> Tensor<3> {
+    pub fn encode(&self, texts: &[String], clip_skip: usize) -> EncodedText {
         let mut remembered = self.remembered.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let is_known = |remembered: &VecDeque<Encoded>, text: &String| {
             remembered.iter().any(|encoded| encoded.text == *text && encoded.clip_skip == clip_skip)
@@ -55,22 +47,21 @@ impl PromptEncoder {
         unknown.sort_unstable();
         unknown.dedup();
         if !unknown.is_empty() {
-            let length = self.model.context_length().min(77);
-            let ids: Vec<_> = unknown.iter().map(|text| self.tokenizer.encode(text, length)).collect();
-            let states = self.model.forward(&ids, clip_skip, &self.device).hidden;
+            let asked: Vec<&str> = unknown.iter().map(|text| text.as_str()).collect();
+            let encoded = self.encoders.encode(&asked, clip_skip, &self.device);
             remembered.extend(unknown.into_iter().enumerate().map(|(row, text)| Encoded {
                 text: text.clone(),
                 clip_skip,
-                states: states.clone().narrow(0, row, 1),
+                encoded: encoded.row(row),
             }));
         }
-        let states = texts.iter().filter_map(|text| {
-            let encoded = remembered.iter().find(|encoded| encoded.text == *text && encoded.clip_skip == clip_skip);
-            encoded.map(|encoded| encoded.states.clone())
+        let rows = texts.iter().filter_map(|text| {
+            let known = remembered.iter().find(|known| known.text == *text && known.clip_skip == clip_skip);
+            known.map(|known| known.encoded.clone())
         });
-        let states = Tensor::cat(states.collect(), 0);
+        let encoded = EncodedText::cat(rows.collect());
         let surplus = remembered.len().saturating_sub(REMEMBERED);
         remembered.drain(..surplus);
-        states
+        encoded
     }
 }

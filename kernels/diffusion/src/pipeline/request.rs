@@ -1,6 +1,6 @@
 //! What a run is given.
 
-use super::{Control, Inpaint};
+use super::{Control, Inpaint, SizeConditioning};
 use crate::{noise::Noise, picture::Picture, vae::TilingMode};
 use burn::tensor::Tensor;
 use spec::{ClipSkip, GenerateSpec, Guidance, GuidanceRescale, ImageSize, SchedulerKind, Steps, Strength};
@@ -44,6 +44,8 @@ pub struct PipelineRequest {
     pub noise: Noise,
     /// Unit noise to start from, `[batch, channels, height / factor, width / factor]`; drawn when absent.
     pub latents: Option<Tensor<4>>,
+    /// What Stable Diffusion XL is told of the pictures' sizes.
+    pub sizes: SizeConditioning,
     /// A picture to start from.
     pub init: Option<InitImage>,
     /// Networks that steer the run by pictures, all at once.
@@ -74,6 +76,7 @@ impl PipelineRequest {
             clip_skip: spec.clip_skip,
             noise: Noise::new(spec.noise, spec.seed, batch),
             latents: None,
+            sizes: SizeConditioning::default(),
             init,
             controls: Vec::new(),
             vae_tiling: TilingMode::default(),

@@ -1,4 +1,4 @@
-//! The pipeline of the Stable Diffusion 1.x and 2.x family.
+//! The pipeline of the Stable Diffusion 1.x, 2.x and XL family.
 
 use super::{
     CancelToken, InitImage, LoadOptions, Loading, ModelCard, ModelFiles, Observer, PipelineRequest,
@@ -15,8 +15,8 @@ use crate::{
     nn::LoadError,
     picture::Picture,
     scheduler::{Schedule, SchedulerConfig, SchedulerError},
-    text::{Tokenizer, TokenizerError},
-    unet::{Context, UNet2DConditionModel},
+    text::{EncodedText, Tokenizer, TokenizerError},
+    unet::{AddedConditions, Context, UNet2DConditionModel},
 };
 use burn::tensor::{Device, ExecutionError, Tensor, TensorData};
 use serde::de::DeserializeOwned;
@@ -34,6 +34,17 @@ pub enum LoadModelError {
     /// The tokenizer's files are not usable.
     #[error("could not read the tokenizer")]
     Tokenizer(#[from] TokenizerError),
+    /// The text encoders do not belong to the denoiser.
+    #[error(
+        "the text encoders do not fit the denoiser: they give vectors of {} with {}, and it takes {} with {}; a Stable \
+         Diffusion XL needs both of its text encoders", .gives.0, pooled(.gives.1), .takes.0, pooled(.takes.1)
+    )]
+    Conditioning {
+        /// Width of a token's vector, and of the pooled text where there is one.
+        gives: (usize, Option<usize>),
+        /// The same, as the denoiser takes it.
+        takes: (usize, Option<usize>),
+    },
     /// There is nothing to make pixels of latents.
     #[error("the model has no autoencoder: neither a `vae` nor a `taesd`")]
     NoAutoencoder,
@@ -57,6 +68,10 @@ pub enum LoadModelError {
         #[source]
         source: LoadError,
     },
+}
+
+fn pooled(width: Option<usize>) -> String {
+    width.map_or_else(|| "no pooled text".to_owned(), |width| format!("a pooled text of {width}"))
 }
 
 /// A run that ended early.
@@ -127,6 +142,10 @@ pub struct StableDiffusion {
     pub(super) scheduler: SchedulerConfig,
     pub(super) previewer: Previewer,
     pub(super) card: ModelCard,
+    /// Whether the denoiser is told the pooled text and sizes.
+    pub(super) has_added: bool,
+    /// Whether an empty negative prompt is zeros.
+    pub(super) force_zeros: bool,
     pub(super) device: Device,
     pub(super) latent_channels: usize,
     pub(super) in_channels: usize,
@@ -168,6 +187,11 @@ impl StableDiffusion {
         self.prompts.tokenizer()
     }
 
+    /// What encodes prompts.
+    pub fn prompts(&self) -> &PromptEncoder {
+        &self.prompts
+    }
+
     /// The scheduler that a request without one gets.
     pub fn default_scheduler(&self) -> spec::SchedulerKind {
         self.scheduler.kind()
@@ -190,7 +214,7 @@ impl StableDiffusion {
 
         let mut run = Run { observer, cancel, phase: Phase::Text, of: 1, started: Instant::now() };
         run.begin(Phase::Text, 1).await?;
-        let context = Context::new(self.encode_prompts(&request));
+        let context = self.context(&request);
         run.step(1).await?;
 
         let Start { mut latents, first, unmasked, beside } = self.start(&mut request, &schedule);
@@ -281,16 +305,24 @@ impl StableDiffusion {
         Ok(())
     }
 
-    /// # Shapes
-    ///
-    /// - output: `[batch, tokens, width]`, or `[2 batch, tokens, width]` under guidance, the negative half first
-    fn encode_prompts(&self, request: &PipelineRequest) -> Tensor<3> {
-        let positive = self.prompts.encode(&request.prompts, request.clip_skip.get() as usize);
-        if !request.guidance.is_active() {
-            return positive;
+    /// What the denoiser is told: of `batch` pictures, or of twice as many under guidance, the negative half first.
+    fn context(&self, request: &PipelineRequest) -> Context {
+        let batch = request.prompts.len();
+        let mut encoded = self.prompts.encode(&request.prompts, request.clip_skip.get() as usize);
+        let mut sizes = vec![request.sizes.positive(request.size); batch];
+        if request.guidance.is_active() {
+            encoded = EncodedText::cat(vec![self.encode_negative(&request.negative_prompts), encoded]);
+            sizes = [vec![request.sizes.negative(request.size); batch], sizes].concat();
         }
+        let pooled = encoded.pooled.filter(|_| self.has_added);
+        Context::new(encoded.states).with_added(pooled.map(|pooled| AddedConditions { pooled, sizes }))
+    }
+
+    fn encode_negative(&self, texts: &[String]) -> EncodedText {
         // The reference skips layers for the prompt alone.
-        Tensor::cat(vec![self.prompts.encode(&request.negative_prompts, 1), positive], 0)
+        let encoded = self.prompts.encode(texts, 1);
+        let is_kept: Vec<bool> = texts.iter().map(|text| !(self.force_zeros && text.is_empty())).collect();
+        encoded.keeping(&is_kept)
     }
 
     /// Where a run starts: from noise, or from a picture.

@@ -33,6 +33,15 @@ pub struct ClipTextConfig {
     /// The id whose first place is pooled; exporters before 2023 wrote 2 and meant the largest id.
     #[serde(default = "legacy_eos")]
     pub eos_token_id: u32,
+    /// Width of the pooled text after its projection, where there is one.
+    #[serde(default)]
+    pub projection_dim: Option<usize>,
+    /// transformers' class; `CLIPTextModelWithProjection` has a projection.
+    #[serde(default)]
+    pub architectures: Vec<String>,
+    /// Rows behind the vocabulary's, for added tokens; no file says this.
+    #[serde(skip)]
+    pub added_tokens: usize,
 }
 
 const fn layer_norm_eps() -> f64 {
@@ -65,6 +74,7 @@ impl ClipTextConfig {
         check_range("text_encoder", "num_hidden_layers", self.num_hidden_layers, 1, 128)?;
         check_range("text_encoder", "num_attention_heads", self.num_attention_heads, 1, 256)?;
         check_range("text_encoder", "max_position_embeddings", self.max_position_embeddings, 3, 4096)?;
+        check_range("text_encoder", "projection_dim", self.projection_dim.unwrap_or(1), 1, 1 << 14)?;
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(ConfigError::NotDivisible {
                 part: "text_encoder",
@@ -171,7 +181,7 @@ impl EncoderLayer {
 pub struct TextOutput {
     /// The chosen layer after the final norm, `[batch, tokens, width]`.
     pub hidden: Tensor<3>,
-    /// The last layer's vector at the end token, `[batch, width]`.
+    /// The last layer's vector at the end token, projected where the model has a projection, `[batch, width]`.
     pub pooled: Tensor<2>,
 }
 
@@ -182,8 +192,11 @@ pub struct ClipTextModel {
     position_embedding: Param<Tensor<2>>,
     layers: Vec<EncoderLayer>,
     final_layer_norm: LayerNorm,
+    text_projection: Option<Linear>,
     #[module(skip)]
     end_token: Option<u32>,
+    #[module(skip)]
+    vocab_size: usize,
 }
 
 impl ClipTextModel {
@@ -193,26 +206,33 @@ impl ClipTextModel {
     /// [`ConfigError`] naming the field.
     pub fn new(builder: &Builder<'_>, config: &ClipTextConfig) -> Result<Self, ConfigError> {
         let activation = config.validate()?;
+        let width = config.hidden_size;
+        let has_projection = builder.has("text_projection")
+            || config.architectures.iter().any(|class| class == "CLIPTextModelWithProjection");
+        let projection = builder.pp("text_projection");
         // transformers 5 dropped the `text_model` level.
         let builder = if builder.has("embeddings") { builder.clone() } else { builder.pp("text_model") };
         let embeddings = builder.pp("embeddings");
         let layers = builder.pp("encoder").pp("layers");
         Ok(Self {
-            token_embedding: Embedding::new(&embeddings.pp("token_embedding"), config.vocab_size, config.hidden_size),
+            token_embedding: Embedding::new(
+                &embeddings.pp("token_embedding"),
+                config.vocab_size + config.added_tokens,
+                width,
+            ),
             position_embedding: embeddings.pp("position_embedding").tensor(
                 "weight",
-                [config.max_position_embeddings, config.hidden_size],
+                [config.max_position_embeddings, width],
                 Init::Normal(0.01),
             ),
             layers: (0..config.num_hidden_layers)
                 .map(|index| EncoderLayer::new(&layers.pp(index), config.layer_shape(activation)))
                 .collect(),
-            final_layer_norm: LayerNorm::new(
-                &builder.pp("final_layer_norm"),
-                config.hidden_size,
-                config.layer_norm_eps,
-            ),
+            final_layer_norm: LayerNorm::new(&builder.pp("final_layer_norm"), width, config.layer_norm_eps),
+            text_projection: has_projection
+                .then(|| Linear::without_bias(&projection, width, config.projection_dim.unwrap_or(width))),
             end_token: (config.eos_token_id != legacy_eos()).then_some(config.eos_token_id),
+            vocab_size: config.vocab_size,
         })
     }
 
@@ -228,6 +248,15 @@ impl ClipTextModel {
     /// - ids: `batch` rows of `tokens` ids each
     /// - output: see [`TextOutput`]
     pub fn forward(&self, ids: &[Vec<u32>], clip_skip: usize, device: &Device) -> TextOutput {
+        self.encode(ids, clip_skip, true, device)
+    }
+
+    /// The same as Stable Diffusion XL takes it: one layer further from the end, and without the final norm.
+    pub fn forward_penultimate(&self, ids: &[Vec<u32>], clip_skip: usize, device: &Device) -> TextOutput {
+        self.encode(ids, clip_skip + 1, false, device)
+    }
+
+    fn encode(&self, ids: &[Vec<u32>], from_end: usize, is_normed: bool, device: &Device) -> TextOutput {
         let (batch, tokens) = (ids.len(), ids.first().map_or(0, Vec::len));
         let flat: Vec<i32> = ids.iter().flatten().map(|&id| id as i32).collect();
         let input = Tensor::<2, Int>::from_data(TensorData::new(flat, [batch, tokens]), device);
@@ -235,7 +264,7 @@ impl ClipTextModel {
         let mut hidden = self.token_embedding.forward(input) + positions.unsqueeze();
 
         let mask = causal_mask(tokens, device);
-        let chosen = self.layers.len().saturating_sub(clip_skip.saturating_sub(1)).max(1);
+        let chosen = self.layers.len().saturating_sub(from_end.saturating_sub(1)).max(1);
         let mut kept = None;
         for (index, layer) in self.layers.iter().enumerate() {
             hidden = layer.forward(hidden, Some(&mask));
@@ -245,7 +274,12 @@ impl ClipTextModel {
         }
         let last = self.final_layer_norm.forward(hidden);
         let pooled = self.pool(&last, ids);
+        let pooled = match &self.text_projection {
+            Some(projection) => projection.forward_rows(pooled),
+            None => pooled,
+        };
         let hidden = match kept {
+            Some(kept) if !is_normed => kept,
             Some(kept) if chosen < self.layers.len() => self.final_layer_norm.forward(kept),
             _ => last,
         };
@@ -258,7 +292,9 @@ impl ClipTextModel {
             .iter()
             .enumerate()
             .map(|(row, ids)| {
-                let end = self.end_token.or_else(|| ids.iter().copied().max());
+                // Added tokens have larger ids than the end.
+                let known = ids.iter().copied().filter(|&id| (id as usize) < self.vocab_size);
+                let end = self.end_token.or_else(|| known.max());
                 let place = ids.iter().position(|&id| Some(id) == end).unwrap_or(ids.len() - 1);
                 hidden.clone().slice([row..row + 1, place..place + 1, 0..width]).reshape([1, width])
             })

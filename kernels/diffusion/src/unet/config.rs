@@ -4,6 +4,8 @@ use crate::config::{ConfigError, check_range};
 use serde::Deserialize;
 
 const PART: &str = "unet";
+/// Numbers that SDXL is told of a picture's sizes.
+const SIZES: usize = 6;
 
 /// One value for all blocks, or one for each.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -74,8 +76,12 @@ pub struct UNetConfig {
     pub freq_shift: f64,
     /// Activation; only `silu` and its older name `swish` exist in this family.
     pub act_fn: String,
-    /// Set for SDXL and other models with extra conditioning.
+    /// `text_time` where a pooled text and sizes come in beside the timestep, as in SDXL.
     pub addition_embed_type: Option<String>,
+    /// Width of the sinusoids of each size.
+    pub addition_time_embed_dim: Option<usize>,
+    /// Width of the pooled text and all sizes together.
+    pub projection_class_embeddings_input_dim: Option<usize>,
     /// Set for models with class labels.
     pub class_embed_type: Option<String>,
 }
@@ -109,6 +115,8 @@ impl Default for UNetConfig {
             freq_shift: 0.0,
             act_fn: "silu".to_owned(),
             addition_embed_type: None,
+            addition_time_embed_dim: None,
+            projection_class_embeddings_input_dim: None,
             class_embed_type: None,
         }
     }
@@ -179,14 +187,27 @@ impl UNetConfig {
         if !matches!(self.act_fn.as_str(), "silu" | "swish") {
             return Err(unsupported("act_fn", &self.act_fn));
         }
-        for (field, kind) in
-            [("addition_embed_type", &self.addition_embed_type), ("class_embed_type", &self.class_embed_type)]
-        {
-            if let Some(kind) = kind {
-                return Err(unsupported(field, kind));
-            }
+        if let Some(kind) = &self.class_embed_type {
+            return Err(unsupported("class_embed_type", kind));
         }
-        Ok(())
+        match self.addition_embed_type.as_deref() {
+            None => Ok(()),
+            Some("text_time") => self.check_added(),
+            Some(other) => Err(unsupported("addition_embed_type", other)),
+        }
+    }
+
+    fn check_added(&self) -> Result<(), ConfigError> {
+        let sinusoids = self.addition_time_embed_dim.unwrap_or(0);
+        check_range(PART, "addition_time_embed_dim", sinusoids, 1, 1 << 12)?;
+        let all = self.projection_class_embeddings_input_dim.unwrap_or(0);
+        check_range(PART, "projection_class_embeddings_input_dim", all, sinusoids * SIZES + 1, 1 << 15)
+    }
+
+    /// Width of the pooled text that comes in beside the timestep, of a model that takes one.
+    pub fn pooled_width(&self) -> Option<usize> {
+        self.addition_embed_type.as_ref()?;
+        self.projection_class_embeddings_input_dim?.checked_sub(self.addition_time_embed_dim? * SIZES)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a denoiser knows of the prompt.
 
+use super::{AddedConditions, added::AddedEmbedding};
 use burn::{module::ParamId, tensor::Tensor};
 use std::{
     cell::{OnceCell, RefCell},
@@ -14,6 +15,8 @@ pub struct Context {
     states: Tensor<3>,
     made: RefCell<HashMap<ParamId, Pair>>,
     conditional: OnceCell<Box<Self>>,
+    added: Option<AddedConditions>,
+    added_made: OnceCell<Tensor<2>>,
 }
 
 impl Context {
@@ -21,14 +24,34 @@ impl Context {
     ///
     /// - states: `[batch, tokens, cross_attention_dim]`
     pub fn new(states: Tensor<3>) -> Self {
-        Self { states, made: RefCell::default(), conditional: OnceCell::new() }
+        Self {
+            states,
+            made: RefCell::default(),
+            conditional: OnceCell::new(),
+            added: None,
+            added_made: OnceCell::new(),
+        }
+    }
+
+    /// With what Stable Diffusion XL is told besides, of as many pictures.
+    #[must_use]
+    pub fn with_added(self, added: Option<AddedConditions>) -> Self {
+        Self { added, ..self }
+    }
+
+    /// The vector that is added to the timestep's, made once.
+    pub(super) fn added(&self, embedding: &AddedEmbedding) -> Option<Tensor<2>> {
+        let added = self.added.as_ref()?;
+        Some(self.added_made.get_or_init(|| embedding.forward(added)).clone())
     }
 
     /// The second half of the batch, which under guidance is the conditional one; made once.
     pub fn conditional(&self) -> &Self {
         self.conditional.get_or_init(|| {
             let [batch, ..] = self.states.dims();
-            Box::new(Self::new(self.states.clone().narrow(0, batch - batch / 2, batch / 2)))
+            let (first, count) = (batch - batch / 2, batch / 2);
+            let added = self.added.as_ref().map(|added| added.narrow(first, count));
+            Box::new(Self::new(self.states.clone().narrow(0, first, count)).with_added(added))
         })
     }
 

@@ -65,6 +65,10 @@ impl UNetConfig {
         let mut pass = Pass { config: self, tokens, sides: (height, width), cost: Cost::default() };
         pass.cost.linear(1, outer, outer * 4);
         pass.cost.linear(1, outer * 4, outer * 4);
+        if let Some(added) = self.projection_class_embeddings_input_dim {
+            pass.cost.linear(1, added, outer * 4);
+            pass.cost.linear(1, outer * 4, outer * 4);
+        }
         pass.cost.conv(pass.pixels(), 3, self.in_channels, outer);
         pass.hold(outer);
         (0..channels.len()).for_each(|level| pass.down(level));

@@ -1,5 +1,6 @@
 //! The denoiser: diffusers' `UNet2DConditionModel` (Rombach et al., 2022).
 
+mod added;
 mod blocks;
 mod config;
 mod context;
@@ -10,6 +11,7 @@ mod residuals;
 mod time_embedding;
 mod transformer;
 
+pub use added::AddedConditions;
 pub use config::{PerBlock, UNetConfig};
 pub use context::Context;
 pub use cost::Cost;

@@ -2,6 +2,7 @@
 
 use super::{
     Context, EncoderShape, Residuals, UNetConfig,
+    added::AddedEmbedding,
     blocks::{BlockContext, DownBlock, MidBlock, UpBlock},
     time_embedding::{TimestepEmbedding, sinusoids},
 };
@@ -16,6 +17,7 @@ use burn::{module::Module, tensor::Tensor};
 pub struct UNet2DConditionModel {
     conv_in: Conv2d,
     time_embedding: TimestepEmbedding,
+    add_embedding: Option<AddedEmbedding>,
     down_blocks: Vec<DownBlock>,
     mid_block: Option<MidBlock>,
     up_blocks: Vec<UpBlock>,
@@ -46,6 +48,7 @@ impl UNet2DConditionModel {
         Ok(Self {
             conv_in: Conv2d::new(&builder.pp("conv_in"), config.in_channels, outer, Conv2dShape::SAME3),
             time_embedding: TimestepEmbedding::new(&builder.pp("time_embedding"), outer, outer * 4),
+            add_embedding: AddedEmbedding::new(&builder.pp("add_embedding"), config, outer * 4),
             down_blocks: (0..blocks).map(|level| DownBlock::new(&down.pp(level), &context, level)).collect(),
             mid_block: config.mid_block_type.is_some().then(|| MidBlock::new(&mid, &context)),
             up_blocks: (0..blocks).map(|index| UpBlock::new(&up.pp(index), &context, index)).collect(),
@@ -82,7 +85,10 @@ impl UNet2DConditionModel {
         residuals: Option<&Residuals>,
     ) -> Tensor<4> {
         let time = sinusoids(timesteps, self.time_width, self.flip_sin_to_cos, self.freq_shift, &sample.device());
-        let time = self.time_embedding.forward_silu(time);
+        let time = match self.add_embedding.as_ref().and_then(|embedding| context.added(embedding)) {
+            Some(added) => self.time_embedding.forward_added_silu(time, added),
+            None => self.time_embedding.forward_silu(time),
+        };
 
         let mut hidden = self.conv_in.forward(sample);
         let mut skips = vec![hidden.clone()];

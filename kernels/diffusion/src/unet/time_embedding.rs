@@ -3,7 +3,7 @@
 use crate::nn::{Activation, Builder, Linear};
 use burn::{
     module::Module,
-    tensor::{Device, Tensor, TensorData},
+    tensor::{Device, Tensor, TensorData, activation::silu},
 };
 
 /// Sines and cosines of a timestep at `width / 2` frequencies (Vaswani et al., 2017).
@@ -47,6 +47,27 @@ impl TimestepEmbedding {
             linear_1: Linear::new(&builder.pp("linear_1"), input, output),
             linear_2: Linear::new(&builder.pp("linear_2"), output, output),
         }
+    }
+
+    /// Without an activation after it.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, input]`
+    /// - output: `[batch, output]`
+    pub fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+        let hidden = self.linear_1.forward_activated(input.unsqueeze(), Activation::Silu);
+        self.linear_2.forward(hidden).squeeze_dim(0)
+    }
+
+    /// The embedding and `added`, after the activation that every residual block starts with.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, input]`
+    /// - added, output: `[batch, output]`
+    pub fn forward_added_silu(&self, input: Tensor<2>, added: Tensor<2>) -> Tensor<2> {
+        silu(self.forward(input) + added)
     }
 
     /// The embedding after the activation that every residual block starts with.

@@ -8,7 +8,7 @@ use crate::{
 use diffusion::{
     noise::Noise,
     picture::Picture,
-    pipeline::{CancelToken, ModelFiles, PipelineRequest, Silent, StableDiffusion},
+    pipeline::{CancelToken, ModelFiles, PipelineRequest, Silent, SizeConditioning, StableDiffusion},
 };
 use spec::{Guidance, ImageSize, NoiseKind, Seed, Steps};
 
@@ -36,6 +36,7 @@ pub fn draw(options: &TrainOptions, scaling_factor: f64, step: u64) -> Result<()
         clip_skip: spec::ClipSkip::default(),
         noise: Noise::new(NoiseKind::Philox, Seed(0), batch),
         latents: None,
+        sizes: SizeConditioning::default(),
         init: None,
         controls: Vec::new(),
         vae_tiling: diffusion::vae::TilingMode::default(),

@@ -6,7 +6,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use diffusion::{
     nn::{BuilderRoot, LoadError, Problem},
     noise::Noise,
-    pipeline::{CancelToken, LoadOptions, Loading, ModelFiles, Part, PipelineRequest, Silent, StableDiffusion},
+    pipeline::{
+        CancelToken, LoadOptions, Loading, ModelFiles, Part, PipelineRequest, Silent, SizeConditioning, StableDiffusion,
+    },
     unet::{Context, UNet2DConditionModel, UNetConfig},
 };
 use golden::{Data, Tensors, read_all, to_gguf, to_safetensors};
@@ -185,7 +187,7 @@ fn a_prompt_that_is_remembered_says_the_same_as_one_that_is_read() -> Result<()>
         let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         let mut states = None;
         for asked in asked {
-            states = Some(encoder.encode(&texts(asked), 2));
+            states = Some(encoder.encode(&texts(asked), 2).states);
         }
         pollster::block_on(golden::values(states.context("something is asked")?))
     };
@@ -213,6 +215,7 @@ fn latents(files: &ModelFiles, options: LoadOptions) -> Result<Vec<f32>> {
         clip_skip: ClipSkip::default(),
         noise: Noise::new(NoiseKind::Philox, Seed(1), 1),
         latents: None,
+        sizes: SizeConditioning::default(),
         init: None,
         controls: Vec::new(),
         vae_tiling: diffusion::vae::TilingMode::default(),
