@@ -6,7 +6,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use diffusion::pipeline::{Component, ModelCard, ModelFiles, keys};
+use diffusion::pipeline::{ModelCard, ModelFiles, keys};
 use indicatif::DecimalBytes;
 use serde_json::{Value, json};
 use std::{
@@ -15,7 +15,6 @@ use std::{
     fs::File,
     io::{BufReader, Read as _},
     path::{Path, PathBuf},
-    rc::Rc,
 };
 use weights::{FileReader, Format, GgufFile, GgufValue, SafetensorsFile, TensorInfo, TensorSource as _};
 

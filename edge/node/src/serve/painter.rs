@@ -86,9 +86,10 @@ fn failure_of(missing: &Missing, model: &ModelId) -> Failure {
 fn failure(error: GenerateError) -> Failure {
     match error {
         GenerateError::Cancelled => Failure::Cancelled,
-        GenerateError::Scheduler(_) | GenerateError::Size { .. } | GenerateError::Shape { .. } => {
-            Failure::Refused(error.to_string())
-        }
+        GenerateError::Scheduler(_)
+        | GenerateError::Size { .. }
+        | GenerateError::Shape { .. }
+        | GenerateError::Control { .. } => Failure::Refused(error.to_string()),
         GenerateError::Device(error) => {
             log::error("the device failed", &[("why", format!("{error:?}").into())]);
             Failure::Failed(
