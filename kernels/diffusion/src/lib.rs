@@ -10,10 +10,13 @@
 pub mod config;
 pub mod controlnet;
 pub mod infotext;
+pub mod inpaint;
 pub mod nn;
 pub mod noise;
 pub mod picture;
 pub mod pipeline;
+pub mod preprocess;
+pub mod resample;
 pub mod safety;
 pub mod scheduler;
 pub mod text;

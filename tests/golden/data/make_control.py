@@ -19,6 +19,8 @@ FULL = {**TWO, "steps": 3, "guidance": 5.0, "strength": 1.0}
 INPAINTED = {"sd15-inpaint": ("tiny-sd15-inpaint", INPAINT), "sd15-inpaint-4ch": ("tiny-sd15", INPAINT),
              "sd15-inpaint-full": ("tiny-sd15-inpaint", FULL), "sd15-inpaint-4ch-full": ("tiny-sd15", FULL)}
 TILE = 4
+CANNY, BLURS = ((100, 200), (30, 90)), (1, 4)
+LANCZOS, LATENTS = ((45, 30), (120, 100)), ((12, 20), (16, 24))
 UPSCALERS = ("RealESRGAN_x4plus", "RealESRGAN_x2plus", "realesr-general-x4v3")
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -161,8 +163,87 @@ def compute(out, p, tools):
             outputs[name] = net(x)
         save("upscalers", image=x, **outputs)
 
+    def pictures():
+        """What OpenCV, Pillow and torch make of pictures, masks and latents; bytes are stored as numbers."""
+        import cv2, numpy as np
+        import torch.nn.functional as F
+        from PIL import Image, ImageFilter, ImageOps
+        rng = np.random.default_rng(7)
+        rough = rng.integers(0, 256, (53, 67, 3), np.uint8)
+        smooth = cv2.resize(rng.integers(0, 256, (9, 11, 3), np.uint8), (90, 71), interpolation=cv2.INTER_CUBIC)
+        mask = np.zeros((71, 90), np.uint8)
+        mask[20:50, 30:64] = 255
+        cv2.circle(mask, (12, 60), 6, 255, -1)
+        found = dict(rough=rough, smooth=smooth, mask=mask)
+        for name, picture in (("rough", rough), ("smooth", smooth)):
+            for low, high in CANNY:
+                found[f"canny_{name}_{low}_{high}"] = cv2.Canny(picture, low, high)
+        for sigma in BLURS:
+            side = 2 * int(2.5 * sigma + 0.5) + 1
+            blurred = cv2.GaussianBlur(mask, (side, 1), sigma)
+            found[f"blur_{sigma}"] = cv2.GaussianBlur(blurred, (1, side), sigma)
+        for width, height in LANCZOS:
+            found[f"lanczos_{width}_{height}"] = np.array(Image.fromarray(smooth).resize((width, height), Image.LANCZOS))
+
+        def fill():
+            whole = Image.new("RGBA", (90, 71))
+            known = Image.new("RGBa", (90, 71))
+            known.paste(Image.fromarray(smooth).convert("RGBA").convert("RGBa"), mask=ImageOps.invert(Image.fromarray(mask)))
+            for radius, times in ((256, 1), (64, 1), (16, 2), (4, 4), (2, 2), (0, 1)):
+                blurred = known.filter(ImageFilter.GaussianBlur(radius)).convert("RGBA")
+                for _ in range(times):
+                    whole.alpha_composite(blurred)
+            return np.array(whole.convert("RGB"))
+        found["fill"] = fill()
+        tensors = {k: torch.from_numpy(v) for k, v in found.items()}
+        torch.manual_seed(160)
+        tensors["latents"] = torch.randn(2, 4, 8, 12)
+        for rows, columns in LATENTS:
+            for mode, antialias in (("nearest", False), ("nearest-exact", False), ("bilinear", False),
+                                    ("bicubic", False), ("bilinear", True), ("bicubic", True)):
+                more = dict(antialias=True) if antialias else {}
+                tensors[f"latents_{mode}{'-antialiased' * antialias}_{rows}_{columns}"] = F.interpolate(
+                    tensors["latents"], size=(rows, columns), mode=mode, **more)
+        save("pictures", **tensors)
+
+    def line_art():
+        import torch.nn as nn
+        from safetensors.torch import save_file
+        torch.manual_seed(170)
+        n, blocks = 8, 2
+
+        class Residual(nn.Module):
+            def __init__(self, n):
+                super().__init__()
+                half = lambda: [nn.ReflectionPad2d(1), nn.Conv2d(n, n, 3), nn.InstanceNorm2d(n)]
+                self.conv_block = nn.Sequential(*half(), nn.ReLU(), *half())
+            def forward(self, x):
+                return x + self.conv_block(x)
+
+        class Generator(nn.Module):
+            def __init__(self):
+                super().__init__()
+                norm = lambda n: [nn.InstanceNorm2d(n), nn.ReLU()]
+                down = lambda a, b: [nn.Conv2d(a, b, 3, 2, 1), *norm(b)]
+                up = lambda a, b: [nn.ConvTranspose2d(a, b, 3, 2, 1, 1), *norm(b)]
+                self.model0 = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(3, n, 7), *norm(n))
+                self.model1 = nn.Sequential(*down(n, 2 * n), *down(2 * n, 4 * n))
+                self.model2 = nn.Sequential(*[Residual(4 * n) for _ in range(blocks)])
+                self.model3 = nn.Sequential(*up(4 * n, 2 * n), *up(2 * n, n))
+                self.model4 = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(n, 1, 7), nn.Sigmoid())
+            def forward(self, x):
+                return self.model4(self.model3(self.model2(self.model1(self.model0(x)))))
+
+        net = half_round(Generator())
+        (out / "models/tiny-line-art").mkdir(parents=True, exist_ok=True)
+        save_file({k: v.half() for k, v in net.state_dict().items()}, out / "models/tiny-line-art/model.safetensors")
+        x = torch.rand(2, 3, 20, 28)
+        save("line-art", image=x, out=net(x))
+
     controlnets()
     inpainting()
+    pictures()
+    line_art()
     upscaling()
     tiling()
 
@@ -186,3 +267,6 @@ def store(copy, case, models):
     for name in UPSCALERS:
         copy(f"models/tiny-upscalers/{name}.safetensors")
     case("upscale", "upscalers", "upscalers", 1e-4, folder="models/tiny-upscalers", networks=UPSCALERS)
+    copy("models/tiny-line-art/model.safetensors")
+    case("lineart", "line-art", "line-art", 1e-4, weights="models/tiny-line-art/model.safetensors")
+    case("pictures", "pictures", "pictures", 1e-5)

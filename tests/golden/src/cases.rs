@@ -40,6 +40,8 @@ pub async fn run(case: &Case, data: &Data, device: &Device) -> Result<Vec<Compar
         Kind::Controlnet { model, request, controls } => Box::pin(on.controlnet(model, request, controls)).await,
         Kind::Inpaint { model, request } => Box::pin(on.inpaint(model, request)).await,
         Kind::Upscale { folder, networks } => on.upscale(folder, networks).await,
+        Kind::LineArt { weights } => on.line_art(weights).await,
+        Kind::Pictures => on.pictures().await,
         Kind::Noise => on.noise(),
         Kind::Safety { folder } => on.safety(folder).await,
         Kind::ClipInput { side } => on.clip_input(*side).await,

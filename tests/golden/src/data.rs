@@ -150,6 +150,13 @@ pub enum Kind {
         /// Their files' stems, and the names of what comes out.
         networks: Vec<String>,
     },
+    /// A picture through the network that draws lines.
+    LineArt {
+        /// Its file.
+        weights: String,
+    },
+    /// Pictures, masks and latents that are prepared and resized.
+    Pictures,
     /// Noise of seeds.
     Noise,
     /// The safety checker's network and its verdicts.

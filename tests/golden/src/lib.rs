@@ -10,6 +10,7 @@ mod cases;
 mod comparison;
 mod control;
 mod data;
+mod pictures;
 mod tensors;
 
 pub use cases::run;

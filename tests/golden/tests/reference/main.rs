@@ -88,6 +88,11 @@ fn enlarged_pictures_equal_the_reference() -> Result<()> {
 }
 
 #[test]
+fn prepared_and_resized_pictures_equal_the_reference() -> Result<()> {
+    check(|kind| matches!(kind, Kind::Pictures | Kind::LineArt { .. }))
+}
+
+#[test]
 fn torch_noise_equals_the_reference() -> Result<()> {
     check(|kind| matches!(kind, Kind::Noise))
 }
