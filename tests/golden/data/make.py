@@ -229,6 +229,7 @@ def compute(out):
         case_scheduler(name, class_name, config, count)
     case_noise()
     make_adapters.models(out, half_round, halve, text_encoder, vae, write_tokenizer)
+    make_control.compute_xl(out, tools)
     make_adapters.locon(out)
     make_adapters.lora_xl(out)
     make_adapters.cases(out)

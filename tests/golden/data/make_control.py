@@ -1,6 +1,6 @@
-"""The cases of everything that steers, repaints, enlarges or tiles; `make.py` calls both functions.
+"""The cases of everything that steers, repaints, enlarges or tiles; `make.py` calls all three functions.
 
-`compute` needs torch and diffusers, `store` does not.
+`compute` and `compute_xl` need torch and diffusers, `store` does not.
 """
 import json, pathlib
 
@@ -248,8 +248,35 @@ def compute(out, p, tools):
     tiling()
 
 
+def compute_xl(out, tools):
+    """For `tiny-sdxl`, with fewer layers of attention than its denoiser has."""
+    import torch
+    from diffusers import ControlNetModel, StableDiffusionXLControlNetPipeline, StableDiffusionXLPipeline
+    xl = StableDiffusionXLPipeline.from_pretrained(out / "models/tiny-sdxl", torch_dtype=torch.float32)
+    torch.manual_seed(95)
+    same = {k: xl.unet.config[k] for k in (
+        "in_channels", "block_out_channels", "down_block_types", "layers_per_block", "attention_head_dim",
+        "cross_attention_dim", "norm_num_groups", "use_linear_projection", "addition_embed_type",
+        "addition_time_embed_dim", "projection_class_embeddings_input_dim")}
+    net = ControlNetModel(**same, conditioning_embedding_out_channels=(8, 16, 16, 32))
+    for q in (*net.controlnet_down_blocks.parameters(), *net.controlnet_mid_block.parameters(),
+              *net.controlnet_cond_embedding.conv_out.parameters()):
+        q.copy_(torch.randn_like(q) * 0.05)
+    tools.half_round(net).save_pretrained(out / NET.format("xl"), safe_serialization=True)
+    tools.halve(out / NET.format("xl") / "diffusion_pytorch_model.safetensors")
+    picture, z = torch.rand(1, 3, 64, 64), torch.randn(1, 4, 8, 8)
+    for name, guess in (("sdxl-controlnet", False), ("sdxl-controlnet-guess", True)):
+        q = StableDiffusionXLControlNetPipeline(
+            **{k: v for k, v in xl.components.items() if k not in ("image_encoder", "feature_extractor")},
+            controlnet=net, add_watermarker=False)
+        q.set_progress_bar_config(disable=True)
+        tools.save(name, control_0=picture, latents=z, **tools.run(
+            q, prompt=PROMPT, negative_prompt=NEGATIVE, latents=z, image=picture, num_inference_steps=3,
+            guidance_scale=5.0, guess_mode=guess, controlnet_conditioning_scale=0.8))
+
+
 def store(copy, case, models):
-    for i in range(2):
+    for i in (0, 1, "xl"):
         for file in ("config.json", "diffusion_pytorch_model.safetensors"):
             copy(f"{NET.format(i)}/{file}")
     for name, (request, used, guess) in CONTROLNET.items():
@@ -270,3 +297,6 @@ def store(copy, case, models):
     copy("models/tiny-line-art/model.safetensors")
     case("lineart", "line-art", "line-art", 1e-4, weights="models/tiny-line-art/model.safetensors")
     case("pictures", "pictures", "pictures", 1e-5)
+    for name, guess in (("sdxl-controlnet", False), ("sdxl-controlnet-guess", True)):
+        net = dict(folder=NET.format("xl"), picture="control_0", weight=0.8, start=0.0, end=1.0, guess_mode=guess)
+        case("controlnet", name, name, 1e-3, model="tiny-sdxl", request={**ONE, "steps": 3, "guidance": 5.0}, controls=[net])

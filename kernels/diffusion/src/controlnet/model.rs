@@ -4,7 +4,10 @@ use super::{ControlNetConfig, embedding::ConditioningEmbedding};
 use crate::{
     config::ConfigError,
     nn::{Builder, Conv2d, Conv2dShape},
-    unet::{BlockContext, Context, DownBlock, EncoderShape, MidBlock, Residuals, TimestepEmbedding, sinusoids},
+    unet::{
+        AddedEmbedding, BlockContext, Context, DownBlock, EncoderShape, MidBlock, Residuals, TimestepEmbedding,
+        sinusoids,
+    },
 };
 use burn::{module::Module, tensor::Tensor};
 
@@ -32,6 +35,7 @@ impl ControlScale {
 pub struct ControlNetModel {
     conv_in: Conv2d,
     time_embedding: TimestepEmbedding,
+    add_embedding: Option<AddedEmbedding>,
     controlnet_cond_embedding: ConditioningEmbedding,
     down_blocks: Vec<DownBlock>,
     mid_block: Option<MidBlock>,
@@ -69,6 +73,7 @@ impl ControlNetModel {
         Ok(Self {
             conv_in: Conv2d::new(&builder.pp("conv_in"), unet.in_channels, outer, Conv2dShape::SAME3),
             time_embedding: TimestepEmbedding::new(&builder.pp("time_embedding"), outer, outer * 4),
+            add_embedding: AddedEmbedding::new(&builder.pp("add_embedding"), unet, outer * 4),
             controlnet_cond_embedding: ConditioningEmbedding::new(&builder.pp("controlnet_cond_embedding"), config),
             down_blocks: (0..levels).map(|level| DownBlock::new(&down.pp(level), &context, level)).collect(),
             mid_block: unet.mid_block_type.is_some().then(|| MidBlock::new(&builder.pp("mid_block"), &context)),
@@ -130,7 +135,10 @@ impl ControlNetModel {
         scale: ControlScale,
     ) -> Residuals {
         let time = sinusoids(timesteps, self.time_width, self.flip_sin_to_cos, self.freq_shift, &sample.device());
-        let time = self.time_embedding.forward_silu(time);
+        let time = match (&self.add_embedding, context.added_conditions()) {
+            (Some(embedding), Some(added)) => self.time_embedding.forward_added_silu(time, embedding.forward(added)),
+            _ => self.time_embedding.forward_silu(time),
+        };
         let mut hidden = self.conv_in.forward(sample) + embedded;
         let mut skips = vec![hidden.clone()];
         for block in &self.down_blocks {

@@ -39,7 +39,12 @@ impl Context {
         Self { added, ..self }
     }
 
-    /// The vector that is added to the timestep's, made once.
+    /// What Stable Diffusion XL is told besides.
+    pub const fn added_conditions(&self) -> Option<&AddedConditions> {
+        self.added.as_ref()
+    }
+
+    /// The vector that is added to the timestep's, made once: for the denoiser alone, since each network has its own.
     pub(super) fn added(&self, embedding: &AddedEmbedding) -> Option<Tensor<2>> {
         let added = self.added.as_ref()?;
         Some(self.added_made.get_or_init(|| embedding.forward(added)).clone())

@@ -19,6 +19,7 @@ pub use encoder_shape::EncoderShape;
 pub use model::UNet2DConditionModel;
 pub use residuals::Residuals;
 
+pub(crate) use added::AddedEmbedding;
 pub(crate) use blocks::{BlockContext, DownBlock, MidBlock};
 pub(crate) use time_embedding::{TimestepEmbedding, sinusoids};
 
