@@ -112,6 +112,7 @@ impl DemoScore {
             init: None,
             controls: Vec::new(),
             vae_tiling: diffusion::vae::TilingMode::default(),
+            hires: None,
         })
     }
 }

@@ -19,6 +19,7 @@ FULL = {**TWO, "steps": 3, "guidance": 5.0, "strength": 1.0}
 INPAINTED = {"sd15-inpaint": ("tiny-sd15-inpaint", INPAINT), "sd15-inpaint-4ch": ("tiny-sd15", INPAINT),
              "sd15-inpaint-full": ("tiny-sd15-inpaint", FULL), "sd15-inpaint-4ch-full": ("tiny-sd15", FULL)}
 TILE = 4
+HIRES, HIRES_STEPS = {**TWO, "steps": 3, "guidance": 6.0, "strength": 0.7}, 5
 CANNY, BLURS = ((100, 200), (30, 90)), (1, 4)
 LANCZOS, LATENTS = ((45, 30), (120, 100)), ((12, 20), (16, 24))
 UPSCALERS = ("RealESRGAN_x4plus", "RealESRGAN_x2plus", "realesr-general-x4v3")
@@ -163,6 +164,24 @@ def compute(out, p, tools):
             outputs[name] = net(x)
         save("upscalers", image=x, **outputs)
 
+    def hires():
+        """Text to picture, larger latents, picture to picture, as the reference's pipelines do it one after the other."""
+        import torch.nn.functional as F
+        import diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img as module
+        from diffusers import StableDiffusionImg2ImgPipeline
+        q = StableDiffusionImg2ImgPipeline(**p.components, requires_safety_checker=False)
+        q.set_progress_bar_config(disable=True)
+        torch.manual_seed(75)
+        z = torch.randn(2, 4, 8, 8)
+        common = dict(prompt=TWO["prompts"], negative_prompt=TWO["negative_prompts"])
+        first = run(p, **common, latents=z, num_inference_steps=HIRES["steps"], guidance_scale=HIRES["guidance"],
+                    height=64, width=64)["final_latents"]
+        large = F.interpolate(first, size=(12, 16), mode="bilinear", antialias=True)
+        result, drawn = tools.recording([module], lambda: run(
+            q, **common, image=large, strength=HIRES["strength"], num_inference_steps=HIRES_STEPS,
+            guidance_scale=HIRES["guidance"]))
+        save("sd15-hires", latents=z, noise=drawn[0], **result)
+
     def pictures():
         """What OpenCV, Pillow and torch make of pictures, masks and latents; bytes are stored as numbers."""
         import cv2, numpy as np
@@ -242,6 +261,7 @@ def compute(out, p, tools):
 
     controlnets()
     inpainting()
+    hires()
     pictures()
     line_art()
     upscaling()
@@ -300,3 +320,5 @@ def store(copy, case, models):
     for name, guess in (("sdxl-controlnet", False), ("sdxl-controlnet-guess", True)):
         net = dict(folder=NET.format("xl"), picture="control_0", weight=0.8, start=0.0, end=1.0, guess_mode=guess)
         case("controlnet", name, name, 1e-3, model="tiny-sdxl", request={**ONE, "steps": 3, "guidance": 5.0}, controls=[net])
+    case("hires", "sd15-hires", "sd15-hires", 1e-3, model="tiny-sd15", request=HIRES, steps=HIRES_STEPS, width=128,
+         height=96)

@@ -41,6 +41,9 @@ pub async fn run(case: &Case, data: &Data, device: &Device) -> Result<Vec<Compar
         Kind::Inpaint { model, request } => Box::pin(on.inpaint(model, request)).await,
         Kind::Upscale { folder, networks } => on.upscale(folder, networks).await,
         Kind::LineArt { weights } => on.line_art(weights).await,
+        Kind::Hires { model, request, steps, width, height } => {
+            Box::pin(on.hires(model, request, *steps, ImageSize::new(*width, *height)?)).await
+        }
         Kind::Pictures => on.pictures().await,
         Kind::Noise => on.noise(),
         Kind::Safety { folder } => on.safety(folder).await,
@@ -178,7 +181,17 @@ impl Bench<'_> {
         let (latents, init) = if self.recorded.contains_key("image_in") {
             let pixels = recorded("image_in")? * 2.0 - 1.0;
             let noise = Some([recorded("posterior_noise")?, recorded("noise")?]);
-            (None, Some(InitImage { pixels, strength: run.strength, noise, mask: None, inpaint: Inpaint::default() }))
+            (
+                None,
+                Some(InitImage {
+                    pixels,
+                    latents: None,
+                    strength: run.strength,
+                    noise,
+                    mask: None,
+                    inpaint: Inpaint::default(),
+                }),
+            )
         } else {
             (Some(recorded("latents")?), None)
         };
@@ -219,6 +232,7 @@ pub(crate) fn request(run: &Run) -> Result<PipelineRequest> {
         init: None,
         controls: Vec::new(),
         vae_tiling: diffusion::vae::TilingMode::default(),
+        hires: None,
     })
 }
 

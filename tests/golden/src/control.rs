@@ -2,8 +2,12 @@
 
 use crate::{Comparison, ControlRun, Run, cases::Bench, cases::request, compare, tensors::tensor};
 use anyhow::Result;
-use diffusion::pipeline::{Control, InitImage, Inpaint, LoadOptions, MaskCells, PipelineRequest, StableDiffusion};
+use diffusion::pipeline::{
+    Control, Hires, HiresUpscale, InitImage, Inpaint, LoadOptions, MaskCells, PipelineRequest, StableDiffusion,
+};
+use diffusion::resample::Filter;
 use diffusion::upscale::Upscaler;
+use spec::{ImageSize, Steps};
 use std::sync::Arc;
 
 impl Bench<'_> {
@@ -19,6 +23,19 @@ impl Bench<'_> {
         Ok(compared)
     }
 
+    pub(crate) async fn hires(&self, model: &str, run: &Run, steps: Steps, size: ImageSize) -> Result<Vec<Comparison>> {
+        let pipeline = StableDiffusion::load(&self.data.model(model)?, self.device, LoadOptions::default())?;
+        let latents = Some(tensor(&self.recorded, "latents", self.device)?);
+        let hires = Some(Hires {
+            size,
+            steps: Some(steps),
+            strength: run.strength,
+            upscale: HiresUpscale::Latents(Filter::BilinearAntialiased),
+            noise: Some(tensor(&self.recorded, "noise", self.device)?),
+        });
+        self.generated(&pipeline, PipelineRequest { latents, hires, ..request(run)? }).await
+    }
+
     /// The reference takes a mask's corners, draws noise three times, and leaves the decoder's pixels everywhere.
     pub(crate) async fn inpaint(&self, model: &str, run: &Run) -> Result<Vec<Comparison>> {
         let pipeline = StableDiffusion::load(&self.data.model(model)?, self.device, LoadOptions::default())?;
@@ -27,6 +44,7 @@ impl Bench<'_> {
         let inpaint = Inpaint { cells: MaskCells::Corner, keeps_pixels: false, masked_noise, ..Inpaint::default() };
         let init = Some(InitImage {
             pixels: recorded("image_in")? * 2.0 - 1.0,
+            latents: None,
             strength: run.strength,
             noise: Some([recorded("posterior_noise")?, recorded("noise")?]),
             mask: Some(recorded("mask")?),

@@ -155,6 +155,19 @@ pub enum Kind {
         /// Its file.
         weights: String,
     },
+    /// A whole run of two passes, with latents enlarged between them.
+    Hires {
+        /// Whose.
+        model: String,
+        /// Its parameters.
+        request: Run,
+        /// Steps of the second pass.
+        steps: spec::Steps,
+        /// Pixels across, of the finished pictures.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
     /// Pictures, masks and latents that are prepared and resized.
     Pictures,
     /// Noise of seeds.

@@ -2,6 +2,7 @@
 
 mod autoencoder;
 mod control;
+mod hires;
 mod inpaint;
 mod load_options;
 mod loading;
@@ -17,6 +18,7 @@ mod stable_diffusion;
 mod started;
 
 pub use control::Control;
+pub use hires::{Hires, HiresUpscale};
 pub use inpaint::{Inpaint, MaskCells, MaskedContent};
 pub use load_options::LoadOptions;
 pub use loading::{Loading, Part};

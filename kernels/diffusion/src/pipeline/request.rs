@@ -1,6 +1,6 @@
 //! What a run is given.
 
-use super::{Control, Inpaint, SizeConditioning};
+use super::{Control, Hires, Inpaint, SizeConditioning};
 use crate::{noise::Noise, picture::Picture, vae::TilingMode};
 use burn::tensor::Tensor;
 use spec::{ClipSkip, GenerateSpec, Guidance, GuidanceRescale, ImageSize, SchedulerKind, Steps, Strength};
@@ -10,6 +10,8 @@ use spec::{ClipSkip, GenerateSpec, Guidance, GuidanceRescale, ImageSize, Schedul
 pub struct InitImage {
     /// `[1 or batch, 3, height, width]` in -1..1.
     pub pixels: Tensor<4>,
+    /// What the encoder makes of them, where that is known; then it is spared.
+    pub latents: Option<Tensor<4>>,
     /// How much of it is repainted.
     pub strength: Strength,
     /// Unit noise for the encoder's distribution and then for the latents; drawn when absent.
@@ -52,6 +54,8 @@ pub struct PipelineRequest {
     pub controls: Vec<Control>,
     /// When pictures go through the autoencoder in tiles.
     pub vae_tiling: TilingMode,
+    /// A second pass over larger pictures.
+    pub hires: Option<Hires>,
 }
 
 impl PipelineRequest {
@@ -60,6 +64,7 @@ impl PipelineRequest {
         let batch = spec.batch.get() as usize;
         let init = spec.init.zip(init).map(|(parameters, (picture, device))| InitImage {
             pixels: picture.to_tensor(device),
+            latents: None,
             strength: parameters.strength,
             noise: None,
             mask: None,
@@ -80,6 +85,7 @@ impl PipelineRequest {
             init,
             controls: Vec::new(),
             vae_tiling: TilingMode::default(),
+            hires: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The pipeline of the Stable Diffusion 1.x, 2.x and XL family.
 
 use super::{
-    CancelToken, InitImage, LoadOptions, Loading, ModelCard, ModelFiles, Observer, PipelineRequest,
+    CancelToken, HiresUpscale, InitImage, LoadOptions, Loading, ModelCard, ModelFiles, Observer, PipelineRequest,
     autoencoder::Autoencoder,
     control::{self, ControlStep, Controls},
     inpaint::inpainting_channels,
@@ -13,10 +13,13 @@ use super::{
 use crate::{
     config::ConfigError,
     nn::LoadError,
+    noise::Noise,
     picture::Picture,
+    resample::resize,
     scheduler::{Schedule, SchedulerConfig, SchedulerError},
     text::{EncodedText, Tokenizer, TokenizerError},
     unet::{AddedConditions, Context, UNet2DConditionModel},
+    vae::TilingMode,
 };
 use burn::tensor::{Device, ExecutionError, Tensor, TensorData};
 use serde::de::DeserializeOwned;
@@ -182,6 +185,11 @@ impl StableDiffusion {
         &self.device
     }
 
+    /// What both sides of a picture must be divisible by.
+    pub const fn multiple(&self) -> usize {
+        self.multiple
+    }
+
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         self.prompts.tokenizer()
@@ -207,6 +215,41 @@ impl StableDiffusion {
         observer: &mut impl Observer,
         cancel: &CancelToken,
     ) -> Result<Generated, GenerateError> {
+        let mut request = request;
+        let Some(hires) = request.hires.take() else {
+            let denoised = self.denoise(request, observer, cancel).await?;
+            return self.decode(denoised, observer, cancel).await;
+        };
+        let mut second = hires.second(&request);
+        self.check(&second)?;
+        let first = self.denoise(request, observer, cancel).await?;
+        second.noise = first.noise.clone();
+        second.init = Some(match &hires.upscale {
+            HiresUpscale::Latents(filter) => {
+                let [_, rows, columns] = self.latent_shape(&second);
+                let latents = resize(first.latents, [rows, columns], *filter);
+                hires.init(None, Some(latents), &self.device)
+            }
+            HiresUpscale::Pictures(_) | HiresUpscale::Network(..) => {
+                let mut pixels = Vec::new();
+                for picture in self.decode(first, observer, cancel).await?.pictures {
+                    let picture = hires.enlarged(&picture, || cancel.is_cancelled()).await?;
+                    pixels.push(picture.to_tensor(&self.device));
+                }
+                hires.init(Some(Tensor::cat(pixels, 0)), None, &self.device)
+            }
+        });
+        let denoised = self.denoise(second, observer, cancel).await?;
+        self.decode(denoised, observer, cancel).await
+    }
+
+    /// Everything up to finished latents.
+    async fn denoise(
+        &self,
+        request: PipelineRequest,
+        observer: &mut impl Observer,
+        cancel: &CancelToken,
+    ) -> Result<Denoised, GenerateError> {
         let mut request = request;
         self.check(&request)?;
         let kind = request.scheduler.unwrap_or_else(|| self.scheduler.kind());
@@ -253,13 +296,25 @@ impl StableDiffusion {
             run.finish(last).await?;
         }
 
-        let batch = request.prompts.len();
+        Ok(Denoised { latents, unmasked, noise: request.noise, tiling: request.vae_tiling })
+    }
+
+    /// Pictures of finished latents.
+    async fn decode(
+        &self,
+        denoised: Denoised,
+        observer: &mut impl Observer,
+        cancel: &CancelToken,
+    ) -> Result<Generated, GenerateError> {
+        let Denoised { latents, unmasked, tiling, .. } = denoised;
+        let [batch, ..] = latents.dims();
+        let mut run = Run { observer, cancel, phase: Phase::Decoding, of: 1, started: Instant::now() };
         run.begin(Phase::Decoding, batch as u32).await?;
         let mut images = Vec::with_capacity(batch);
         let mut pictures = Vec::with_capacity(batch);
         // One picture at a time: the decoder's activations are the largest of the whole run.
         for index in 0..batch {
-            let image = self.vae.decode(latents.clone().narrow(0, index, 1), request.vae_tiling);
+            let image = self.vae.decode(latents.clone().narrow(0, index, 1), tiling);
             let image = (image / 2.0 + 0.5).clamp(0.0, 1.0);
             let image = match &unmasked {
                 Some(unmasked) => unmasked.paste(image, index),
@@ -293,6 +348,9 @@ impl StableDiffusion {
             same("latents", [batch, channels, rows, columns], latents.dims())?;
         }
         if let Some(init) = &request.init {
+            if let Some(latents) = &init.latents {
+                same("the initial picture's latents", [batch, channels, rows, columns], latents.dims())?;
+            }
             let found = init.pixels.dims();
             let expected = [if found[0] == batch { batch } else { 1 }, 3, height as usize, width as usize];
             same("the initial picture", expected, found)?;
@@ -335,10 +393,10 @@ impl StableDiffusion {
         };
         let tiling = request.vae_tiling;
         let encode = |pixels, noise| self.vae.encode(pixels, noise, tiling);
-        let InitImage { pixels, strength, noise, mask, mut inpaint } = init;
+        let InitImage { pixels, latents, strength, noise, mask, mut inpaint } = init;
         let [posterior_noise, noise] =
             noise.unwrap_or_else(|| std::array::from_fn(|_| request.noise.draw(shape, &self.device)));
-        let original = encode(pixels.clone(), posterior_noise);
+        let original = latents.unwrap_or_else(|| encode(pixels.clone(), posterior_noise));
         let mask = mask.map(|mask| (inpaint.cells.of(&mask, self.factor), mask)).map(|(cells, mask)| (mask, cells));
 
         let steps = schedule.timesteps().len();
@@ -425,6 +483,18 @@ struct Seen<'a> {
     controls: &'a Controls,
     /// Channels behind the latents.
     beside: &'a Option<Tensor<4>>,
+}
+
+/// A run before its pictures are decoded.
+struct Denoised {
+    /// Finished latents.
+    latents: Tensor<4>,
+    /// What must not change.
+    unmasked: Option<Unmasked>,
+    /// Where the next noise comes from.
+    noise: Noise,
+    /// When the pictures are decoded in tiles.
+    tiling: TilingMode,
 }
 
 /// Where a run starts.

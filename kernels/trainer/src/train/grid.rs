@@ -40,6 +40,7 @@ pub fn draw(options: &TrainOptions, scaling_factor: f64, step: u64) -> Result<()
         init: None,
         controls: Vec::new(),
         vae_tiling: diffusion::vae::TilingMode::default(),
+        hires: None,
     };
     let made = pollster::block_on(model.generate(request, &mut Silent, &CancelToken::default()))?;
     let sheet = sheet(&made.pictures);

@@ -219,6 +219,7 @@ fn latents(files: &ModelFiles, options: LoadOptions) -> Result<Vec<f32>> {
         init: None,
         controls: Vec::new(),
         vae_tiling: diffusion::vae::TilingMode::default(),
+        hires: None,
     };
     let generated = pollster::block_on(pipeline.generate(request, &mut Silent, &CancelToken::default()))?;
     pollster::block_on(golden::values(generated.latents))

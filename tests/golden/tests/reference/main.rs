@@ -93,6 +93,11 @@ fn prepared_and_resized_pictures_equal_the_reference() -> Result<()> {
 }
 
 #[test]
+fn pictures_of_two_passes_equal_the_reference() -> Result<()> {
+    check(|kind| matches!(kind, Kind::Hires { .. }))
+}
+
+#[test]
 fn torch_noise_equals_the_reference() -> Result<()> {
     check(|kind| matches!(kind, Kind::Noise))
 }
