@@ -113,7 +113,7 @@ impl Bench<'_> {
         let vae = load::<VaeConfig, _, _>(&config, &component, self.device, AutoencoderKl::new)?;
         let (image, z) = (tensor(&self.recorded, "image", self.device)?, tensor(&self.recorded, "z", self.device)?);
         let (posterior, decoded) = match tiling {
-            Some(tiling) => (vae.encode_tiled(&image, tiling), vae.decode_tiled(z, tiling)),
+            Some(tiling) => (vae.encode_tiled(&image, tiling), vae.decode_tiled(&z, tiling)),
             None => (vae.encode(image), vae.decode(z)),
         };
         Ok(vec![

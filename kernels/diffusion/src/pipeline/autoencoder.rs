@@ -74,7 +74,7 @@ impl Autoencoder {
         let [.., rows, columns] = latents.dims();
         match self {
             Self::Kl(vae) => match tiling.of(vae.config(), [rows, columns]) {
-                Some(tiling) => vae.decode_tiled(vae.unscale(latents), tiling),
+                Some(tiling) => vae.decode_tiled(&vae.unscale(latents), tiling),
                 None => vae.decode(vae.unscale(latents)),
             },
             Self::Tiny(tiny) => tiny.decode(tiny.unscale(latents)),

@@ -73,7 +73,7 @@ impl Controls {
     pub(super) fn residuals(&self, step: &ControlStep<'_>) -> Option<Residuals> {
         let (index, of) = (step.index - self.first, self.steps - self.first);
         let steering = self.nets.iter().filter(|(control, _)| control.steers(index, of));
-        steering.map(|(control, embedded)| residuals(control, embedded, step)).reduce(Residuals::add)
+        steering.map(|(control, embedded)| residuals(control, embedded, step)).reduce(Residuals::plus)
     }
 }
 

@@ -12,7 +12,7 @@ const REMEMBERED: usize = 16;
 struct Encoded {
     text: String,
     clip_skip: usize,
-    encoded: EncodedText,
+    states: EncodedText,
 }
 
 /// Tokenizers and text encoders, which remember the last texts: another seed asks for the same prompt.
@@ -52,12 +52,12 @@ impl PromptEncoder {
             remembered.extend(unknown.into_iter().enumerate().map(|(row, text)| Encoded {
                 text: text.clone(),
                 clip_skip,
-                encoded: encoded.row(row),
+                states: encoded.row(row),
             }));
         }
         let rows = texts.iter().filter_map(|text| {
             let known = remembered.iter().find(|known| known.text == *text && known.clip_skip == clip_skip);
-            known.map(|known| known.encoded.clone())
+            known.map(|known| known.states.clone())
         });
         let encoded = EncodedText::cat(rows.collect());
         let surplus = remembered.len().saturating_sub(REMEMBERED);

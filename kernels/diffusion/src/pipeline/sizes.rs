@@ -61,6 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "whole numbers are exact")]
     fn sizes_are_told_down_before_across() {
         let size = ImageSize::new(64, 128).unwrap();
         let plain = SizeConditioning::default();

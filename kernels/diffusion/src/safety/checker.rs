@@ -156,7 +156,7 @@ impl SafetyChecker {
     pub async fn review(&self, pictures: Vec<Picture>, on_flagged: OnFlagged) -> Vec<Reviewed> {
         let mut reviewed = Vec::with_capacity(pictures.len());
         for picture in pictures {
-            let judged = caught(self.judge(&picture)).await;
+            let judged = caught(Box::pin(self.judge(&picture))).await;
             reviewed.push(Reviewed::new(picture, judged, on_flagged));
         }
         reviewed

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 /// Mean of each channel that CLIP was trained with.
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// Standard deviation of each.
-const DEVIATION: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const DEVIATION: [f32; 3] = [0.268_629_55, 0.261_302_6, 0.275_777_1];
 
 /// Reach of the bicubic filter.
 const SUPPORT: f64 = 2.0;

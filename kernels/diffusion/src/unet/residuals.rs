@@ -14,7 +14,7 @@ pub struct Residuals {
 impl Residuals {
     /// The same from two networks at once.
     #[must_use]
-    pub fn add(self, other: Self) -> Self {
+    pub fn plus(self, other: Self) -> Self {
         let down = self.down.into_iter().zip(other.down).map(|(one, other)| one + other).collect();
         Self { down, mid: self.mid + other.mid }
     }

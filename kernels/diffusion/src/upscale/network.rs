@@ -13,6 +13,9 @@ use burn::tensor::{Device, ExecutionError, Tensor, TensorData};
 use thiserror::Error;
 use weights::TensorSource;
 
+/// Layers of a network, at most; published ones have 23 blocks and 33 convolutions.
+const MOST_LAYERS: usize = 4096;
+
 /// A file that is no network of this kind.
 #[derive(Debug, Error)]
 pub enum LoadUpscalerError {
@@ -215,12 +218,12 @@ fn sizes(source: &dyn TensorSource, prefix: &str) -> Option<Sizes> {
             48 => 1,
             _ => return None,
         };
-        let blocks = (0..).take_while(|&block| dense(block).is_some()).count();
+        let blocks = (0..MOST_LAYERS).take_while(|&block| dense(block).is_some()).count();
         let growth = *dense(0)?.first()?;
         return Some(Sizes::Rrdb(RrdbConfig { scale, width: *width, growth, blocks }));
     }
     let width = *shape("body.0.weight")?.first()?;
-    let last = (1..).take_while(|layer| shape(&format!("body.{}.weight", 2 * layer)).is_some()).count();
+    let last = (1..MOST_LAYERS).take_while(|layer| shape(&format!("body.{}.weight", 2 * layer)).is_some()).count();
     let out = *shape(&format!("body.{}.weight", 2 * last))?.first()?;
     let scale = (1..=8).find(|scale| 3 * scale * scale == out)?;
     Some(Sizes::Srvgg(SrvggConfig { scale, width, convs: last.checked_sub(1)? }))

@@ -53,9 +53,9 @@ impl TilingMode {
 
 impl AutoencoderKl {
     /// [`Self::decode`] in tiles.
-    pub fn decode_tiled(&self, latents: Tensor<4>, tiling: VaeTiling) -> Tensor<4> {
+    pub fn decode_tiled(&self, latents: &Tensor<4>, tiling: VaeTiling) -> Tensor<4> {
         let factor = self.factor();
-        blended(&latents, Tiles::new(tiling, 1, factor), |tile| self.decode(tile))
+        blended(latents, Tiles::new(tiling, 1, factor), |tile| self.decode(tile))
     }
 
     /// [`Self::encode`] in tiles.

@@ -35,12 +35,11 @@ fn renamed(name: &str, older: bool) -> Option<String> {
         ("conv_hr", "HRconv", "model.8"),
         ("conv_last", "conv_last", "model.10"),
     ];
-    let layer = match fixed.iter().find(|(new, ..)| *new == layer) {
-        Some((_, old, oldest)) => if older { oldest } else { old }.to_string(),
-        None => {
-            let block = layer.strip_prefix("body.")?.replace("rdb", "RDB");
-            if older { format!("model.1.sub.{block}.0") } else { format!("RRDB_trunk.{block}") }
-        }
+    let layer = if let Some((_, old, oldest)) = fixed.iter().find(|(new, ..)| *new == layer) {
+        if older { oldest } else { old }.to_string()
+    } else {
+        let block = layer.strip_prefix("body.")?.replace("rdb", "RDB");
+        if older { format!("model.1.sub.{block}.0") } else { format!("RRDB_trunk.{block}") }
     };
     Some(format!("{layer}.{kind}"))
 }
