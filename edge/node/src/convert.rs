@@ -67,9 +67,11 @@ impl Kind {
 /// What becomes what.
 #[derive(Debug, Args)]
 pub struct Convert {
-    /// Model folder in diffusers' layout, or one GGUF
+    /// Model folder in diffusers' layout, one GGUF or one safetensors file, or the name of a model that was pulled
     #[arg(long, value_name = "DIR_OR_FILE")]
     model: PathBuf,
+    #[command(flatten)]
+    model_args: model::ModelArgs,
     /// Container to write
     #[arg(long, value_enum)]
     to: Container,
@@ -99,7 +101,7 @@ impl Convert {
 
     /// Converts, and prints what it cost.
     pub fn run(self) -> Result<()> {
-        let Self { model: path, to, kind, out, manifest, range_size } = &self;
+        let Self { model: path, model_args, to, kind, out, manifest, range_size } = &self;
         check_folder(out)?;
         if *to == Container::Safetensors && kind.dtype().is_block_quantised() {
             bail!("safetensors has no quantised kinds; take --to gguf, or --type f16 or f32");
@@ -110,7 +112,7 @@ impl Convert {
         if path.is_file() && out.exists() && path.canonicalize()? == out.canonicalize()? {
             bail!("{} cannot be converted into itself", out.display());
         }
-        let files = ModelFiles::open(path)?;
+        let files = model_args.open(path)?;
         let name = model::name(&files, path);
         let mut conversion = Conversion::new(kind.quantisation());
         match to {

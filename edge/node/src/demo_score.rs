@@ -11,7 +11,7 @@ use clap::Args;
 use diffusion::{
     noise::Noise,
     picture::Picture,
-    pipeline::{ModelFiles, PipelineRequest, Prompting, Silent, SizeConditioning},
+    pipeline::{PipelineRequest, Silent, SizeConditioning},
 };
 use serde_json::json;
 use spec::{BatchSize, ClipSkip, Guidance, GuidanceRescale, ImageSize, NoiseKind, Seed, Steps};
@@ -63,7 +63,7 @@ impl DemoScore {
     /// Draws, judges and prints.
     pub fn run(self) -> Result<()> {
         self.grid.as_deref().map_or(Ok(()), check_folder)?;
-        let files = ModelFiles::open(&self.model)?;
+        let files = crate::model::open(&self.model)?;
         let device = self.device.open()?;
         let pipeline = model::load(&files, &self.model, &device)?;
         let judge = Judge::new(Sprites::load()?);
@@ -100,7 +100,6 @@ impl DemoScore {
         Ok(PipelineRequest {
             prompts: asked.iter().map(|&(object, colour)| caption(object, colour)).collect(),
             negative_prompts: vec![String::new(); batch],
-            prompting: Prompting::default(),
             steps: self.steps,
             guidance: self.guidance,
             guidance_rescale: GuidanceRescale::default(),

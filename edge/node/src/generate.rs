@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use diffusion::{
     infotext::infotext,
-    pipeline::{Generated, ModelCard, ModelFiles, PipelineRequest},
+    pipeline::{Generated, ModelCard, PipelineRequest},
 };
 use spec::{
     BatchSize, ClipSkip, GenerateSpec, Guidance, GuidanceRescale, ImageSize, InitImageSpec, NoiseKind, SchedulerKind,
@@ -29,9 +29,11 @@ const USUAL_SIZE: (u32, u32) = (512, 512);
 /// What to draw, and how.
 #[derive(Debug, Args)]
 pub struct Generate {
-    /// Model folder in diffusers' layout, or one GGUF
+    /// Model folder in diffusers' layout, one GGUF or one safetensors file, or the name of a model that was pulled
     #[arg(long, value_name = "DIR_OR_FILE")]
     model: PathBuf,
+    #[command(flatten)]
+    model_args: model::ModelArgs,
     /// What to draw
     #[arg(long)]
     prompt: String,
@@ -93,7 +95,7 @@ impl Generate {
     pub fn run(self) -> Result<()> {
         check_folder(&self.out)?;
         self.save_latents.as_deref().map_or(Ok(()), check_folder)?;
-        let files = ModelFiles::open(&self.model)?;
+        let files = self.model_args.open(&self.model)?;
         let spec = self.spec(&files.card)?;
         let init = self.init_image.as_deref().map(|path| init_image::covering(path, spec.size)).transpose()?;
         let device = self.device.open()?;

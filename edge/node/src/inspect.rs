@@ -6,7 +6,10 @@ use crate::{
 };
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use diffusion::pipeline::{ModelCard, ModelFiles, keys};
+use diffusion::{
+    checkpoint,
+    pipeline::{ModelCard, ModelFiles, keys},
+};
 use indicatif::DecimalBytes;
 use serde_json::{Value, json};
 use std::{
@@ -166,8 +169,16 @@ impl Contents {
         contents
     }
 
-    fn family(&self) -> Family {
-        Family::of(self.conditioning, self.card.as_ref())
+    /// What the tensors are of, where what conditions them does not say it.
+    fn family(&self) -> String {
+        let family = Family::of(self.conditioning, self.card.as_ref());
+        let seen = || Some(self.kind().denoiser()?.generation.to_string());
+        let known = (family != Family::Unknown).then(|| family.as_str().to_owned());
+        known.or_else(seen).unwrap_or_else(|| family.as_str().to_owned())
+    }
+
+    fn kind(&self) -> checkpoint::Contents {
+        checkpoint::Contents::of(&self.tensors)
     }
 
     /// Tensors and bytes of each kind, and of all.
@@ -196,7 +207,8 @@ impl Contents {
             self.unsupported.iter().map(|(name, kind, shape)| json!({ "name": name, "dtype": kind, "shape": shape }));
         json!({
             "container": self.container,
-            "family": self.family().as_str(),
+            "family": self.family(),
+            "contents": self.kind().to_string(),
             "cross_attention_dim": self.conditioning.width,
             "tensors": tensors.collect::<Vec<_>>(),
             "unsupported": unsupported.collect::<Vec<_>>(),
@@ -208,7 +220,8 @@ impl Contents {
     fn text(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         writeln!(text, "container  {}", self.container)?;
-        write!(text, "family     {}", self.family().as_str())?;
+        writeln!(text, "contents   {}", self.kind())?;
+        write!(text, "family     {}", self.family())?;
         match self.conditioning.width {
             Some(width) => writeln!(text, " (cross_attention_dim {width})")?,
             None => writeln!(text)?,

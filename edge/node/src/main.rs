@@ -20,6 +20,7 @@ mod progress;
 mod random_model;
 mod serve;
 mod train;
+mod vocabulary;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

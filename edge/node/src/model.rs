@@ -1,10 +1,84 @@
 //! A model from the command line.
 
-use crate::progress;
+use crate::{progress, vocabulary};
 use anyhow::{Context as _, Result};
 use burn::tensor::Device;
-use diffusion::pipeline::{LoadOptions, ModelFiles, StableDiffusion};
-use std::path::Path;
+use clap::{Args, ValueEnum};
+use diffusion::{
+    checkpoint::{CheckpointOptions, KnownConfigs},
+    pipeline::{LoadOptions, ModelFiles, StableDiffusion},
+};
+use std::path::{Path, PathBuf};
+
+/// What a file of tensors alone does not say.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Models in one file")]
+pub struct ModelArgs {
+    /// Model that the parts come from which the file has not
+    #[arg(long, value_name = "DIR_OR_FILE")]
+    base: Option<PathBuf>,
+    /// Folder with `vocab.json` and `merges.txt` [default: CLIP's, which are built in]
+    #[arg(long, value_name = "DIR")]
+    tokenizer: Option<PathBuf>,
+    /// Folder in diffusers' layout whose configurations go before what shapes tell
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
+    /// What the model predicts, where its file does not say it [default: v for Stable Diffusion 2.x, else epsilon]
+    #[arg(long, value_enum)]
+    prediction: Option<Prediction>,
+    /// Take the weights that were averaged over training (EMA), where the file has both
+    #[arg(long)]
+    ema: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Prediction {
+    /// The noise.
+    Epsilon,
+    /// The velocity.
+    V,
+}
+
+impl ModelArgs {
+    fn options(&self) -> Result<CheckpointOptions> {
+        let vocabulary = match &self.tokenizer {
+            Some(folder) => vocabulary::in_folder(folder)?,
+            None => vocabulary::built_in()?,
+        };
+        let prediction = self.prediction.map(|prediction| match prediction {
+            Prediction::Epsilon => "epsilon".to_owned(),
+            Prediction::V => "v_prediction".to_owned(),
+        });
+        Ok(CheckpointOptions {
+            vocabulary: Some(vocabulary),
+            configs: self.config.as_deref().map(KnownConfigs::from_folder).unwrap_or_default(),
+            prediction,
+            averaged: self.ema,
+            base: self.base.as_deref().map(open).transpose()?,
+        })
+    }
+
+    /// The model at `path`, or the one of this name that was pulled.
+    pub fn open(&self, path: &Path) -> Result<ModelFiles> {
+        let path = located(path)?;
+        // A folder has everything; the vocabulary is unpacked for files alone.
+        let options = if path.is_file() { self.options()? } else { CheckpointOptions::default() };
+        Ok(ModelFiles::open_with(&path, options)?)
+    }
+}
+
+/// A model with nothing said about it.
+pub fn open(path: &Path) -> Result<ModelFiles> {
+    ModelArgs::default().open(path)
+}
+
+/// `path` itself, or where the model of this name was pulled to.
+pub fn located(path: &Path) -> Result<PathBuf> {
+    if path.exists() {
+        return Ok(path.to_owned());
+    }
+    Ok(path.to_owned())
+}
 
 /// Puts a model on a device, its quantised weights as they are where that serves it best.
 pub fn load(files: &ModelFiles, path: &Path, device: &Device) -> Result<StableDiffusion> {

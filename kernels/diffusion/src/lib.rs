@@ -7,6 +7,7 @@
 //! The block form: a constructor takes a [`nn::Builder`] and sizes; `forward` names its axes in a `# Shapes` section with the
 //! words of its own destructuring. Tolerances against the reference are in `tests/golden`.
 
+pub mod checkpoint;
 pub mod config;
 pub mod controlnet;
 pub mod infotext;
@@ -16,7 +17,6 @@ pub mod noise;
 pub mod picture;
 pub mod pipeline;
 pub mod preprocess;
-pub mod prompt;
 pub mod resample;
 pub mod safety;
 pub mod scheduler;

@@ -2,11 +2,17 @@ use crate::Dtype;
 
 /// How GGUF numbers the kinds of tensors (`ggml_type` in
 /// <https://github.com/ggml-org/ggml/blob/master/include/ggml.h>).
-const NUMBERED: [(u32, Dtype); 10] = [
+const NUMBERED: [(u32, Dtype); 16] = [
     (0, Dtype::F32),
     (1, Dtype::F16),
     (2, Dtype::Q4_0),
+    (3, Dtype::Q4_1),
+    (6, Dtype::Q5_0),
+    (7, Dtype::Q5_1),
     (8, Dtype::Q8_0),
+    (12, Dtype::Q4K),
+    (13, Dtype::Q5K),
+    (14, Dtype::Q6K),
     (24, Dtype::I8),
     (25, Dtype::I16),
     (26, Dtype::I32),
@@ -16,16 +22,10 @@ const NUMBERED: [(u32, Dtype); 10] = [
 ];
 
 /// The kinds that ggml has and this crate does not read, for messages.
-const KNOWN_BY_NAME: [(u32, &str); 22] = [
-    (3, "Q4_1"),
-    (6, "Q5_0"),
-    (7, "Q5_1"),
+const KNOWN_BY_NAME: [(u32, &str); 16] = [
     (9, "Q8_1"),
     (10, "Q2_K"),
     (11, "Q3_K"),
-    (12, "Q4_K"),
-    (13, "Q5_K"),
-    (14, "Q6_K"),
     (15, "Q8_K"),
     (16, "IQ2_XXS"),
     (17, "IQ2_XS"),

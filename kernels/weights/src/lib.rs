@@ -17,6 +17,7 @@ mod dtype;
 mod error_report;
 #[cfg(not(target_arch = "wasm32"))]
 mod file_reader;
+mod float8;
 mod format;
 mod gguf;
 mod gguf_cursor;
@@ -36,9 +37,12 @@ mod safetensors;
 mod safetensors_error;
 mod safetensors_header;
 mod safetensors_writer;
+mod search;
 mod sharded;
 mod tensor;
 mod tensor_name;
+mod unpack;
+mod view;
 mod weights_error;
 
 pub use dtype::Dtype;
@@ -61,4 +65,5 @@ pub use safetensors_error::SafetensorsError;
 pub use safetensors_writer::{SafetensorsWriteError, TensorView, stream_safetensors, write_safetensors};
 pub use sharded::{ShardError, ShardedSafetensors};
 pub use tensor::{RawTensor, TensorInfo, TensorSource};
+pub use view::{Origin, View, ViewEntry};
 pub use weights_error::WeightsError;

@@ -2,7 +2,10 @@ use half::{bf16, f16};
 
 use crate::{
     Dtype,
-    quantised_blocks::{BLOCK, Q4_0_BYTES, Q8_0_BYTES, pack_q4_0, pack_q8_0, scale_of, unpack_q4_0, unpack_q8_0},
+    float8::{from_e4m3, from_e5m2},
+    quantised_blocks::{Q4_0_BYTES, Q8_0_BYTES, unpack_q4_0, unpack_q8_0},
+    search::{search_q4_0, search_q4_1, search_q4_k, search_q5_0, search_q5_1, search_q5_k, search_q6_k, search_q8_0},
+    unpack::{unpack_q4_1, unpack_q4_k, unpack_q5_0, unpack_q5_1, unpack_q5_k, unpack_q6_k},
 };
 
 /// Which kind each tensor of a model is stored in when the model is made smaller.
@@ -41,7 +44,9 @@ impl Quantisation {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum QuantiseError {
     /// The kind is not for weights.
-    #[error("weights are not stored as {dtype}; choose F32, F16, BF16, Q8_0 or Q4_0")]
+    #[error(
+        "weights are not stored as {dtype}; choose F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, Q4_1 or Q4_0"
+    )]
     Target {
         /// The kind that was asked for.
         dtype: Dtype,
@@ -76,7 +81,7 @@ pub enum QuantiseError {
     },
 }
 
-/// Store `values` as `dtype`, as ggml does for the block-quantised kinds.
+/// Store `values` as `dtype`; the scale of each block is searched for the least squared error.
 ///
 /// # Errors
 ///
@@ -95,11 +100,15 @@ pub fn quantise(values: &[f32], dtype: Dtype) -> Result<Vec<u8>, QuantiseError> 
             let narrowed = bf16::from_f32(value);
             narrowed.is_finite().then(|| narrowed.to_le_bytes())
         }),
-        Dtype::Q8_0 => pack(values, dtype, pack_q8_0),
-        Dtype::Q4_0 => pack(values, dtype, pack_q4_0),
-        Dtype::F64 | Dtype::I64 | Dtype::I32 | Dtype::I16 | Dtype::I8 | Dtype::U8 | Dtype::Bool => {
-            Err(QuantiseError::Target { dtype })
-        }
+        Dtype::Q8_0 => pack(values, dtype, search_q8_0),
+        Dtype::Q4_0 => pack(values, dtype, search_q4_0),
+        Dtype::Q4_1 => pack(values, dtype, search_q4_1),
+        Dtype::Q5_0 => pack(values, dtype, search_q5_0),
+        Dtype::Q5_1 => pack(values, dtype, search_q5_1),
+        Dtype::Q4K => pack(values, dtype, search_q4_k),
+        Dtype::Q5K => pack(values, dtype, search_q5_k),
+        Dtype::Q6K => pack(values, dtype, search_q6_k),
+        _ => Err(QuantiseError::Target { dtype }),
     }
 }
 
@@ -111,22 +120,23 @@ fn narrow(values: &[f32], dtype: Dtype, narrowed: impl Fn(f32) -> Option<[u8; 2]
     Ok(bytes)
 }
 
-fn pack<const BYTES: usize>(
+fn pack<const LEN: usize, const BYTES: usize>(
     values: &[f32],
     dtype: Dtype,
-    packed: impl Fn(&[f32; BLOCK]) -> [u8; BYTES],
+    packed: impl Fn(&[f32; LEN]) -> [u8; BYTES],
 ) -> Result<Vec<u8>, QuantiseError> {
-    let (blocks, rest) = values.as_chunks::<BLOCK>();
+    let (blocks, rest) = values.as_chunks::<LEN>();
     if !rest.is_empty() {
-        return Err(QuantiseError::Blocks { dtype, found: values.len(), block: BLOCK });
+        return Err(QuantiseError::Blocks { dtype, found: values.len(), block: LEN });
     }
     let mut bytes = Vec::with_capacity(blocks.len() * BYTES);
     for (index, block) in blocks.iter().enumerate() {
-        let packed = packed(block);
-        if !scale_of(&packed).is_finite() {
-            return Err(QuantiseError::TooLarge { dtype, index: index * BLOCK, value: block[0] });
+        // No scale reaches further than this under any of the kinds.
+        let greatest = block.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+        if greatest > f16::MAX.to_f32() * dtype.steps() {
+            return Err(QuantiseError::TooLarge { dtype, index: index * LEN, value: block[0] });
         }
-        bytes.extend(packed);
+        bytes.extend(packed(block));
     }
     Ok(bytes)
 }
@@ -141,6 +151,8 @@ pub fn dequantise(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
         Dtype::F32 => each(bytes, f32::from_le_bytes),
         Dtype::F16 => each(bytes, |element| f16::from_le_bytes(element).to_f32()),
         Dtype::BF16 => each(bytes, |element| bf16::from_le_bytes(element).to_f32()),
+        Dtype::F8E4M3 => each(bytes, |[element]| from_e4m3(element)),
+        Dtype::F8E5M2 => each(bytes, |[element]| from_e5m2(element)),
         Dtype::I64 => each(bytes, |element| i64::from_le_bytes(element) as f32),
         Dtype::I32 => each(bytes, |element| i32::from_le_bytes(element) as f32),
         Dtype::I16 => each(bytes, |element| i16::from_le_bytes(element).into()),
@@ -149,6 +161,12 @@ pub fn dequantise(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
         Dtype::Bool => each(bytes, |[element]| f32::from(u8::from(element != 0))),
         Dtype::Q8_0 => bytes.as_chunks::<Q8_0_BYTES>().0.iter().flat_map(unpack_q8_0).collect(),
         Dtype::Q4_0 => bytes.as_chunks::<Q4_0_BYTES>().0.iter().flat_map(unpack_q4_0).collect(),
+        Dtype::Q4_1 => bytes.as_chunks().0.iter().flat_map(unpack_q4_1).collect(),
+        Dtype::Q5_0 => bytes.as_chunks().0.iter().flat_map(unpack_q5_0).collect(),
+        Dtype::Q5_1 => bytes.as_chunks().0.iter().flat_map(unpack_q5_1).collect(),
+        Dtype::Q4K => bytes.as_chunks().0.iter().flat_map(unpack_q4_k).collect(),
+        Dtype::Q5K => bytes.as_chunks().0.iter().flat_map(unpack_q5_k).collect(),
+        Dtype::Q6K => bytes.as_chunks().0.iter().flat_map(unpack_q6_k).collect(),
     }
 }
 
@@ -157,6 +175,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{
+        quantised_blocks::{pack_q4_0, pack_q8_0},
+        relative_error,
+    };
 
     #[test]
     fn stored_dtype_follows_the_shape() {
@@ -205,28 +227,37 @@ mod tests {
 
     proptest! {
         #[test]
-        fn q8_0_is_within_half_a_step(values in prop::collection::vec(-100.0f32..100.0, 64)) {
-            let back = dequantise(Dtype::Q8_0, &quantise(&values, Dtype::Q8_0).unwrap());
-            for (block, back) in values.chunks(32).zip(back.chunks(32)) {
-                let greatest = block.iter().fold(0.0f32, |greatest, value| greatest.max(value.abs()));
-                // Half a step, and what rounding the scale to a half (2^-11, or 2^-25 near zero) makes of 127 steps.
-                let bound = greatest / 254.0 + greatest / 2000.0 + 127.0 / (1 << 24) as f32;
-                for (value, back) in block.iter().zip(back) {
-                    prop_assert!((value - back).abs() <= bound, "{value} came back as {back}");
-                }
+        fn no_block_is_worse_than_the_greatest_value_makes_it(values in prop::collection::vec(-100.0f32..100.0, 64)) {
+            let usual = |dtype: Dtype| -> Vec<u8> {
+                let blocks = values.as_chunks().0.iter();
+                if dtype == Dtype::Q8_0 { blocks.flat_map(pack_q8_0).collect() } else { blocks.flat_map(pack_q4_0).collect() }
+            };
+            for dtype in [Dtype::Q8_0, Dtype::Q4_0] {
+                let searched = relative_error(&values, &dequantise(dtype, &quantise(&values, dtype).unwrap()));
+                let usual = relative_error(&values, &dequantise(dtype, &usual(dtype)));
+                prop_assert!(searched <= usual * 1.0001, "{dtype}: {searched} where {usual} is usual");
             }
         }
 
         #[test]
-        fn q4_0_is_within_one_step(values in prop::collection::vec(-100.0f32..100.0, 64)) {
-            let back = dequantise(Dtype::Q4_0, &quantise(&values, Dtype::Q4_0).unwrap());
-            for (block, back) in values.chunks(32).zip(back.chunks(32)) {
-                let greatest = block.iter().fold(0.0f32, |greatest, value| greatest.max(value.abs()));
-                // Half a step in general, a whole one where 8 is cut to 7 on the shorter side.
-                let bound = greatest / 8.0 + greatest / 2000.0 + 8.0 / (1 << 24) as f32;
-                for (value, back) in block.iter().zip(back) {
-                    prop_assert!((value - back).abs() <= bound, "{value} came back as {back}");
-                }
+        fn more_bits_come_closer(values in prop::collection::vec(-1.0f32..1.0, 512)) {
+            let error = |dtype| relative_error(&values, &dequantise(dtype, &quantise(&values, dtype).unwrap()));
+            // Half a step of even spacing over twice the greatest value, with room for scales of six bits.
+            for (dtype, bound) in [
+                (Dtype::Q8_0, 0.006), (Dtype::Q6K, 0.03), (Dtype::Q5_1, 0.04), (Dtype::Q5K, 0.045), (Dtype::Q5_0, 0.05),
+                (Dtype::Q4_1, 0.08), (Dtype::Q4K, 0.085), (Dtype::Q4_0, 0.095),
+            ] {
+                prop_assert!(error(dtype) < bound, "{dtype}: {}", error(dtype));
+            }
+        }
+
+        #[test]
+        fn blocks_of_any_scale_and_offset_come_back(scale in -12i32..12, offset in -3.0f32..3.0) {
+            let scale = 2f32.powi(scale);
+            let values: Vec<f32> = (0..256).map(|index| ((index as f32 * 0.7).sin() + offset) * scale).collect();
+            for dtype in [Dtype::Q4K, Dtype::Q5K, Dtype::Q6K, Dtype::Q4_1, Dtype::Q5_1, Dtype::Q5_0, Dtype::Q4_0] {
+                let error = relative_error(&values, &dequantise(dtype, &quantise(&values, dtype).unwrap()));
+                prop_assert!(error < 0.13, "{dtype}: {error} at {scale} and {offset}");
             }
         }
 

@@ -112,11 +112,13 @@ impl Entry {
 }
 
 fn dtype_of(text: &str) -> Option<Dtype> {
-    const READ: [Dtype; 10] = [
+    const READ: [Dtype; 12] = [
         Dtype::F64,
         Dtype::F32,
         Dtype::F16,
         Dtype::BF16,
+        Dtype::F8E4M3,
+        Dtype::F8E5M2,
         Dtype::I64,
         Dtype::I32,
         Dtype::I16,

@@ -49,6 +49,14 @@ pub enum WeightsError {
     /// The index of a sharded model, or one of its shards, is refused.
     #[error("the shards do not make a model")]
     Shards(#[from] ShardError),
+    /// A tensor cannot be given the name or shape that a view gives it.
+    #[error("tensor {name} cannot be made from what the file has: {reason}")]
+    View {
+        /// The name in the view.
+        name: String,
+        /// What does not fit.
+        reason: &'static str,
+    },
     /// The file lists no tensor of this name.
     #[error("the file has no tensor {name}; list what it has to see under which names its author saved")]
     UnknownTensor {

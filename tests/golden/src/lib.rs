@@ -11,7 +11,6 @@ mod comparison;
 mod control;
 mod data;
 mod pictures;
-mod prompts;
 mod tensors;
 
 pub use cases::run;

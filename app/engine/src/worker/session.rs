@@ -77,10 +77,9 @@ async fn encode_expected(session: &Rc<RefCell<Session>>) -> Result<()> {
     let Expected { prompt, negative_prompt, clip_skip } = expected;
     // The negative prompt always comes from the last layer, as in the pipeline.
     for (text, clip_skip) in [(prompt, clip_skip.get() as usize), (negative_prompt, 1)] {
-        // A prompt that cannot be followed is told by the run.
-        let Ok(encoded) = encoder.encode(&[text], clip_skip) else { continue };
+        let states = encoder.encode(&[text], clip_skip).states;
         // Reading a value back makes the device begin.
-        let first = encoded.states.slice([0..1, 0..1, 0..1]).into_data_async().await;
+        let first = states.slice([0..1, 0..1, 0..1]).into_data_async().await;
         first.map_err(GenerateError::Device)?;
     }
     Ok(())

@@ -150,7 +150,7 @@ fn itself(folder: &Path) -> Result<Option<PathBuf>> {
 
 fn entry(name: &str, path: &Path, is_gpu: bool) -> Result<Entry> {
     let id = ModelId::new(name)?;
-    let files = ModelFiles::open(path)?;
+    let files = crate::model::open(path)?;
     let unet: UNetConfig = serde_json::from_str(&files.unet_config).context("unet/config.json cannot be read")?;
     unet.validate()?;
     let (latent_channels, factor) = latents(&files)?;

@@ -3,7 +3,7 @@
 use super::{catalogue::Catalogue, log, metrics::Metrics};
 use anyhow::{Context as _, Result};
 use burn::tensor::Device;
-use diffusion::pipeline::{LoadOptions, ModelFiles, StableDiffusion};
+use diffusion::pipeline::{LoadOptions, StableDiffusion};
 use spec::ModelId;
 use std::{sync::Arc, time::Instant};
 
@@ -82,8 +82,7 @@ impl Models {
         self.settle();
 
         let started = Instant::now();
-        let pipeline = ModelFiles::open(&path)
-            .map_err(anyhow::Error::from)
+        let pipeline = crate::model::open(&path)
             .and_then(|files| Ok(StableDiffusion::load(&files, &self.device, LoadOptions::for_files(&files))?))
             .with_context(|| format!("could not load the model in {}", path.display()))
             .map_err(Missing::Broken)?;

@@ -86,8 +86,7 @@ fn failure_of(missing: &Missing, model: &ModelId) -> Failure {
 fn failure(error: GenerateError) -> Failure {
     match error {
         GenerateError::Cancelled => Failure::Cancelled,
-        GenerateError::Prompt(_)
-        | GenerateError::Scheduler(_)
+        GenerateError::Scheduler(_)
         | GenerateError::Size { .. }
         | GenerateError::Shape { .. }
         | GenerateError::Control { .. } => Failure::Refused(error.to_string()),

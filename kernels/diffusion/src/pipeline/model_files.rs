@@ -1,6 +1,6 @@
 //! The parts of a model, wherever they lie.
 
-use crate::config::ConfigError;
+use crate::{checkpoint::Contents, config::ConfigError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use weights::{TensorSource, WeightsError};
@@ -36,6 +36,19 @@ pub enum ModelFilesError {
         "the file has no `{0}` in its metadata, so it is not a whole model; convert a model folder with `darkroom convert`"
     )]
     Metadata(&'static str),
+    /// A file of weights that is no denoiser.
+    #[error("the file is {0}; a picture needs a denoiser")]
+    Contents(Contents),
+    /// A file of weights that has not everything.
+    #[error(
+        "the file is {contents}, and lacks `{part}`; give it with another model (`--base`) or convert the whole model"
+    )]
+    Part {
+        /// What is missing.
+        part: &'static str,
+        /// What there is.
+        contents: Contents,
+    },
     /// A configuration is not usable.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -180,7 +193,10 @@ impl ModelFiles {
 #[cfg(not(target_arch = "wasm32"))]
 mod folder {
     use super::{Component, ModelCard, ModelFiles, ModelFilesError, SecondTextEncoder};
-    use crate::config::ConfigError;
+    use crate::{
+        checkpoint::{self, CheckpointOptions, KnownConfigs},
+        config::ConfigError,
+    };
     use std::{
         fs,
         path::{Path, PathBuf},
@@ -206,9 +222,18 @@ mod folder {
             .flat_map(|ending| stems.map(|stem| folder.join(format!("{stem}.{ending}"))))
             .chain([folder.join("pytorch_model.bin")])
             .find(|path| path.is_file())
+            .or_else(|| variant(folder))
             .ok_or_else(|| {
                 ModelFilesError::Missing(folder.join("diffusion_pytorch_model.safetensors").display().to_string())
             })
+    }
+
+    /// The first of other variants, such as `diffusion_pytorch_model.fp8.safetensors`.
+    fn variant(folder: &Path) -> Option<PathBuf> {
+        let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok);
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        paths.sort();
+        paths.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
     }
 
     fn component(folder: &Path) -> Result<Component, ModelFilesError> {
@@ -219,11 +244,19 @@ mod folder {
     }
 
     impl ModelFiles {
-        /// A model in diffusers' folder layout, or in one GGUF.
+        /// A model in diffusers' folder layout, in one GGUF, or in a file of its own under the original names.
         ///
         /// # Errors
         /// [`ModelFilesError`] naming the file.
         pub fn open(path: &Path) -> Result<Self, ModelFilesError> {
+            Self::open_with(path, CheckpointOptions::default())
+        }
+
+        /// The same with what a file of tensors alone has not.
+        ///
+        /// # Errors
+        /// [`ModelFilesError`] naming the file.
+        pub fn open_with(path: &Path, options: CheckpointOptions) -> Result<Self, ModelFilesError> {
             if path.is_dir() {
                 return Self::from_folder(path);
             }
@@ -232,7 +265,16 @@ mod folder {
                 return Err(ModelFilesError::Missing(file));
             }
             let source = weights::open_path(path).map_err(|source| ModelFilesError::Weights { file, source })?;
-            Self::from_gguf(&Rc::from(source))
+            let source: Rc<dyn weights::TensorSource> = Rc::from(source);
+            if source.metadata(super::keys::UNET).is_some() {
+                return Self::from_gguf(&source);
+            }
+            let mut files = checkpoint::open(&source, options)?;
+            if files.card.name.is_empty() {
+                let stem = path.file_stem().unwrap_or_default();
+                files.card.name = stem.to_string_lossy().into_owned();
+            }
+            Ok(files)
         }
 
         /// A model in diffusers' folder layout.
@@ -262,6 +304,20 @@ mod folder {
                 tiny_vae: if tiny.is_dir() { Some(autoencoder(&tiny)?) } else { None },
                 card,
             })
+        }
+    }
+
+    impl KnownConfigs {
+        /// Those that a folder in diffusers' layout has.
+        pub fn from_folder(folder: &Path) -> Self {
+            let config = |part: &str| text(folder, &format!("{part}/config.json")).ok();
+            Self {
+                unet: config("unet"),
+                vae: config("vae"),
+                text_encoder: config("text_encoder"),
+                text_encoder_2: config("text_encoder_2"),
+                scheduler: text(folder, "scheduler/scheduler_config.json").ok(),
+            }
         }
     }
 

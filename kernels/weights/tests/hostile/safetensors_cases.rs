@@ -94,7 +94,7 @@ pub fn cases() -> Vec<(&'static str, Vec<u8>)> {
         ("one offset", object(r#""dtype":"F32","shape":[1],"data_offsets":[0]"#, 4)),
         ("unknown dtype", object(r#""dtype":"F33","shape":[1],"data_offsets":[0,4]"#, 4)),
         ("dtype in lower case", object(r#""dtype":"f32","shape":[1],"data_offsets":[0,4]"#, 4)),
-        ("dtype that is not read", object(r#""dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]"#, 4)),
+        ("dtype that is not read", object(r#""dtype":"F8_E8M0","shape":[4],"data_offsets":[0,4]"#, 4)),
         ("block-quantised dtype", object(r#""dtype":"Q8_0","shape":[32],"data_offsets":[0,34]"#, 34)),
         ("dtype of a mebibyte", object(&format!(r#""dtype":"{}","shape":[1],"data_offsets":[0,4]"#, text(1 << 20)), 4)),
         ("text of nearly 8 MiB as tensor", one("a", &format!("\"{}\"", control(8 << 17)), 0)),

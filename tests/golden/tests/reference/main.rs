@@ -1,6 +1,7 @@
 //! Every recorded case on one device: the CPU, or the one that `DARKROOM_TEST_DEVICE` names (`cpu`, `wgpu`).
 
 mod loading;
+mod single_file;
 mod upscaling;
 
 use anyhow::{Result, ensure};
@@ -45,11 +46,6 @@ fn text_encoders_equal_the_reference() -> Result<()> {
 #[test]
 fn safety_checkers_equal_the_reference() -> Result<()> {
     check(|kind| matches!(kind, Kind::Safety { .. } | Kind::ClipInput { .. }))
-}
-
-#[test]
-fn weighted_and_long_prompts_equal_the_reference() -> Result<()> {
-    check(|kind| matches!(kind, Kind::Prompts { .. }))
 }
 
 #[test]
