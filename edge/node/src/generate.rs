@@ -1,5 +1,9 @@
 //! `darkroom generate`.
 
+mod control;
+mod hires;
+mod inpaint;
+
 use crate::{
     device::DeviceKind,
     init_image, interrupt, latents, model, output,
@@ -10,6 +14,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use diffusion::{
     infotext::infotext,
+    picture::Picture,
     pipeline::{Generated, ModelCard, PipelineRequest},
 };
 use spec::{
@@ -22,6 +27,12 @@ use std::{
     hash::{BuildHasher as _, RandomState},
     path::{Path, PathBuf},
     time::Instant,
+};
+
+use self::{
+    control::ControlArgs,
+    hires::HiresArgs,
+    inpaint::{InpaintArgs, Prepared},
 };
 
 const USUAL_SIZE: (u32, u32) = (512, 512);
@@ -73,6 +84,12 @@ pub struct Generate {
     /// How much of it is repainted, 0 to 1 [default: 0.8]
     #[arg(long, value_parser = number::<Strength>, allow_negative_numbers = true, requires = "init_image")]
     strength: Option<Strength>,
+    #[command(flatten)]
+    inpaint: InpaintArgs,
+    #[command(flatten)]
+    control: ControlArgs,
+    #[command(flatten)]
+    hires: HiresArgs,
     /// Pictures to draw, 1 to 16; more than one are written as x-0.png, x-1.png, …
     #[arg(long, value_parser = whole::<BatchSize>, allow_negative_numbers = true, default_value = "1")]
     batch: BatchSize,
@@ -96,10 +113,15 @@ impl Generate {
         check_folder(&self.out)?;
         self.save_latents.as_deref().map_or(Ok(()), check_folder)?;
         let files = self.model_args.open(&self.model)?;
-        let spec = self.spec(&files.card)?;
-        let init = self.init_image.as_deref().map(|path| init_image::covering(path, spec.size)).transpose()?;
+        let mut spec = self.spec(&files.card)?;
+        let (init, prepared) = self.start(&mut spec, &files.card)?;
         let device = self.device.open()?;
         let mut request = PipelineRequest::from_spec(&spec, init.as_ref().map(|picture| (picture, &device)));
+        if let (Some(prepared), Some(init)) = (&prepared, &mut request.init) {
+            prepared.tell(init, &device);
+        }
+        request.controls = self.control.load(spec.size, &device)?;
+        request.vae_tiling = self.hires.tiling();
         if let Some(path) = &self.latents {
             let noise = latents::read(path, &device)?;
             if let Some(init) = &mut request.init {
@@ -111,22 +133,38 @@ impl Generate {
         }
 
         let pipeline = model::load(&files, &self.model, &device)?;
+        request.hires = self.hires.hires(spec.size, pipeline.multiple() as u32, &device)?;
         let scheduler = spec.scheduler.unwrap_or_else(|| pipeline.default_scheduler());
         let cancel = interrupt::token()?;
         let mut bar = Bar::new();
         let started = Instant::now();
         let made = pollster::block_on(pipeline.generate(request, &mut bar, &cancel));
         bar.clear();
-        let made = made?;
+        let mut made = made?;
+        if let Some(prepared) = &prepared {
+            made.pictures = made.pictures.into_iter().map(|picture| prepared.finish(picture)).collect();
+        }
         let seconds = started.elapsed().as_secs_f64();
 
         if let Some(path) = &self.save_latents {
             latents::write(path, &made)?;
         }
         let mut report = self.write_pictures(&made, &spec, scheduler, &model::name(&files, &self.model))?;
-        let (steps, width, height) = (spec.steps.get(), spec.size.width(), spec.size.height());
+        let first = made.pictures.first().map(|picture| (picture.width, picture.height));
+        let (steps, (width, height)) = (spec.steps.get(), first.unwrap_or((spec.size.width(), spec.size.height())));
         writeln!(report, "{}, {steps} steps, {width}x{height}, {seconds:.1} s", scheduler.infotext_name())?;
         output::print(&report)
+    }
+
+    /// The picture that a run starts from, and what is repainted of it, which may have a size of its own.
+    fn start(&self, spec: &mut GenerateSpec, card: &ModelCard) -> Result<(Option<Picture>, Option<Prepared>)> {
+        let Some(path) = self.init_image.as_deref() else { return Ok((None, None)) };
+        let usual = card.native_size.unwrap_or(USUAL_SIZE);
+        let Some(prepared) = self.inpaint.prepare(path, [self.width, self.height], usual)? else {
+            return Ok((Some(init_image::covering(path, spec.size)?), None));
+        };
+        spec.size = prepared.size;
+        Ok((Some(prepared.picture.clone()), Some(prepared)))
     }
 
     fn spec(&self, card: &ModelCard) -> Result<GenerateSpec> {

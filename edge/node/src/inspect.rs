@@ -81,7 +81,7 @@ fn is_png(path: &Path) -> bool {
 }
 
 /// The text chunk `parameters`, before or behind the pixels, in any of the three ways in which PNG writes text.
-fn parameters(path: &Path) -> Result<Option<String>> {
+pub fn parameters(path: &Path) -> Result<Option<String>> {
     let file = File::open(path).with_context(|| format!("could not read {}", path.display()))?;
     let decoder = png::Decoder::new_with_limits(BufReader::new(file), png::Limits { bytes: PNG_BYTES });
     let damaged = || format!("{} is not a whole PNG", path.display());

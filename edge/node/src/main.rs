@@ -20,6 +20,7 @@ mod progress;
 mod random_model;
 mod serve;
 mod train;
+mod upscale;
 mod vocabulary;
 
 use anyhow::Result;
@@ -43,6 +44,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Store a model in another container and kind
     Convert(convert::Convert),
+    /// Enlarge a picture by a network
+    Upscale(upscale::Upscale),
     /// Work for an edge: ask it for jobs and hand in their pictures
     Serve(Box<serve::Serve>),
     /// Train a model
@@ -83,6 +86,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Generate(generate) => generate.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Convert(convert) => convert.run(),
+        Command::Upscale(upscale) => upscale.run(),
         Command::Serve(serve) => serve.run(),
         Command::Train(train) => train.run(),
         Command::RandomModel(model) => model.run(),

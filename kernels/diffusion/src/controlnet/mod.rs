@@ -4,7 +4,9 @@ mod config;
 mod embedding;
 mod files;
 mod model;
+#[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "files are opened natively"))]
+mod single_file;
 
 pub use config::ControlNetConfig;
-pub use files::{ControlNetFiles, LoadControlNetError};
+pub use files::{ControlNetFiles, ControlNetFilesError, LoadControlNetError};
 pub use model::{ControlNetModel, ControlScale};
