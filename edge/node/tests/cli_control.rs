@@ -127,6 +127,9 @@ fn networks_steer_from_folders_and_from_files_alike() {
     let network = recorded("models/tiny-line-art/model.safetensors");
     let lines = ["--control-preprocessor", "line-art", "--line-art-network", &network];
     assert_ne!(steered, with("lines.png", &[&one[..], &lines].concat()));
+    let network = recorded("models/tiny-depth");
+    let depth = ["--control-preprocessor", "depth", "--depth-network", &network];
+    assert_ne!(steered, with("depth.png", &[&one[..], &depth].concat()));
     let two = [&one[..], &["--control-net", &second, "--control-image", &picture], &["--control-weight", "0.5"]];
     assert_ne!(steered, with("two.png", &two.concat()));
 
@@ -199,7 +202,7 @@ fn networks_that_do_not_fit_are_refused_with_a_sentence() {
         (with("/nowhere", &[]), "/nowhere"),
         (with(&net, &["--control-end", "2"]), "2 is no share of the steps"),
         (with(&net, &["--control-preprocessor", "sketch"]), "`sketch` is no preprocessor"),
-        (with(&net, &["--control-preprocessor", "depth"]), "there is no network for depth here"),
+        (with(&net, &["--control-preprocessor", "depth"]), "depth needs --depth-network"),
         (with(&net, &["--control-preprocessor", "line-art"]), "line-art needs --line-art-network"),
         (folder.refused(&["--control-net", &net]), "every network needs its picture"),
     ] {

@@ -12,6 +12,8 @@ pub enum Filter {
     NearestExact,
     /// Linear between two pixels.
     Bilinear,
+    /// Linear between two pixels, the first and the last ones lying on each other: `PyTorch`'s `align_corners`.
+    BilinearCorners,
     /// Cubic between four pixels (Keys, 1981), with -0.75 as `PyTorch` has it.
     Bicubic,
     /// Linear, over all pixels that a smaller picture's pixel covers.
@@ -51,10 +53,10 @@ impl Filter {
     /// For every one of `output` pixels, what it is made of.
     fn taps(self, input: usize, output: usize) -> Vec<Taps> {
         let scale = input as f64 / output as f64;
-        (0..output).map(|index| self.tap(input, index as f64, scale)).collect()
+        (0..output).map(|index| self.tap([input, output], index as f64, scale)).collect()
     }
 
-    fn tap(self, input: usize, index: f64, scale: f64) -> Taps {
+    fn tap(self, [input, output]: [usize; 2], index: f64, scale: f64) -> Taps {
         let middle = (index + 0.5) * scale;
         let one = |at: f64| Taps { first: (at as usize).min(input - 1), weights: vec![1.0] };
         match self {
@@ -62,6 +64,10 @@ impl Filter {
             Self::Nearest => one(f64::from(index as f32 * scale as f32)),
             Self::NearestExact => one(middle),
             Self::Bilinear => clamped(input, (middle - 0.5).max(0.0), 0..=1, |x| (1.0 - x.abs()).max(0.0)),
+            Self::BilinearCorners => {
+                let at = index * (input - 1) as f64 / (output.max(2) - 1) as f64;
+                clamped(input, at, 0..=1, |x| (1.0 - x.abs()).max(0.0))
+            }
             Self::Bicubic => clamped(input, middle - 0.5, -1..=2, |x| cubic(x, -0.75)),
             Self::BilinearAntialiased => covering(input, middle, scale, 1.0, |x| (1.0 - x.abs()).max(0.0)),
             Self::BicubicAntialiased => covering(input, middle, scale, 2.0, |x| cubic(x, -0.5)),
@@ -184,7 +190,8 @@ impl Picture {
 mod tests {
     use super::*;
 
-    const ALL: [Filter; 8] = [
+    const ALL: [Filter; 9] = [
+        Filter::BilinearCorners,
         Filter::Nearest,
         Filter::NearestExact,
         Filter::Bilinear,

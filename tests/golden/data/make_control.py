@@ -259,8 +259,29 @@ def compute(out, p, tools):
         x = torch.rand(2, 3, 20, 28)
         save("line-art", image=x, out=net(x))
 
+    def depth():
+        """A small Depth Anything, told apart from nothing by its sizes; the pictures are not its native size."""
+        from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
+        torch.manual_seed(180)
+        backbone = Dinov2Config(hidden_size=24, num_hidden_layers=5, num_attention_heads=2, image_size=42, patch_size=14,
+                                out_indices=[1, 3, 4, 5], reshape_hidden_states=False, apply_layernorm=True)
+        net = half_round(DepthAnythingForDepthEstimation(DepthAnythingConfig(
+            backbone_config=backbone, reassemble_hidden_size=24, neck_hidden_sizes=[6, 8, 12, 16], fusion_hidden_size=8,
+            head_hidden_size=8)))
+        for q in net.parameters():  # the reference starts so small that nothing would be seen
+            q.copy_((q * 8 if q.ndim > 1 else q).half().float())
+        net.head.conv3.bias.fill_(1)
+        net.save_pretrained(out / "models/tiny-depth", safe_serialization=True)
+        halve(out / "models/tiny-depth/model.safetensors")
+        tensors = {}
+        for name, sides in (("native", (42, 42)), ("wide", (70, 98))):
+            tensors[name] = torch.randn(2, 3, *sides)
+            tensors[f"out_{name}"] = net(tensors[name]).predicted_depth[:, None]
+        save("depth", **tensors)
+
     controlnets()
     inpainting()
+    depth()
     hires()
     pictures()
     line_art()
@@ -322,3 +343,6 @@ def store(copy, case, models):
         case("controlnet", name, name, 1e-3, model="tiny-sdxl", request={**ONE, "steps": 3, "guidance": 5.0}, controls=[net])
     case("hires", "sd15-hires", "sd15-hires", 1e-3, model="tiny-sd15", request=HIRES, steps=HIRES_STEPS, width=128,
          height=96)
+    for file in ("config.json", "model.safetensors"):
+        copy(f"models/tiny-depth/{file}")
+    case("depth", "depth", "depth", 1e-4, folder="models/tiny-depth")

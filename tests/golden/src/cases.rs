@@ -44,6 +44,7 @@ pub async fn run(case: &Case, data: &Data, device: &Device) -> Result<Vec<Compar
         Kind::Hires { model, request, steps, width, height } => {
             Box::pin(on.hires(model, request, *steps, ImageSize::new(*width, *height)?)).await
         }
+        Kind::Depth { folder } => on.depth(folder).await,
         Kind::Pictures => on.pictures().await,
         Kind::Noise => on.noise(),
         Kind::Safety { folder } => on.safety(folder).await,

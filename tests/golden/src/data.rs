@@ -168,6 +168,11 @@ pub enum Kind {
         /// Pixels down.
         height: u32,
     },
+    /// Pictures through the network that estimates depth.
+    Depth {
+        /// Where it lies.
+        folder: String,
+    },
     /// Pictures, masks and latents that are prepared and resized.
     Pictures,
     /// Noise of seeds.

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use diffusion::{
     inpaint::{Mask, fill},
     picture::Picture,
-    preprocess::{LineArt, canny},
+    preprocess::{Depth, LineArt, canny},
     resample::{Filter, resize},
 };
 
@@ -24,6 +24,18 @@ impl Bench<'_> {
         let net = LineArt::load(&*self.data.component(weights)?.source, self.device)?;
         let output = net.forward(tensor(&self.recorded, "image", self.device)?);
         Ok(vec![compare(output, &self.recorded, "out", self.tolerance).await?])
+    }
+
+    pub(crate) async fn depth(&self, folder: &str) -> Result<Vec<Comparison>> {
+        let config = self.data.text(&format!("{folder}/config.json"))?;
+        let file = self.data.component(&format!("{folder}/model.safetensors"))?;
+        let net = Depth::load(&*file.source, &config, self.device)?;
+        let mut compared = Vec::new();
+        for name in ["native", "wide"] {
+            let output = net.forward(tensor(&self.recorded, name, self.device)?);
+            compared.push(compare(output, &self.recorded, &format!("out_{name}"), self.tolerance).await?);
+        }
+        Ok(compared)
     }
 
     /// Names are `canny_rough_100_200`, `blur_4`, `lanczos_45_30`, `fill` and `latents_bilinear_12_20`.

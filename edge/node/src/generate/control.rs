@@ -2,20 +2,22 @@
 
 use crate::init_image;
 use anyhow::{Context as _, Result, bail, ensure};
-use burn::tensor::Device;
+use burn::tensor::{Device, ExecutionError};
 use clap::Args;
 use diffusion::{
     controlnet::ControlNetFiles,
     picture::Picture,
     pipeline::Control,
-    preprocess::{LineArt, Preprocessor},
+    preprocess::{Depth, LineArt, Preprocessor},
 };
 use spec::ImageSize;
 use std::{
+    fs,
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
 };
+use weights::TensorSource;
 
 /// Networks that steer by pictures; the flags repeat, one for each network, in the same order.
 #[derive(Debug, Args)]
@@ -26,7 +28,8 @@ pub struct ControlArgs {
     /// Picture that it steers by: PNG, JPEG or WebP; once for each network
     #[arg(long = "control-image", value_name = "FILE", requires = "control_nets")]
     control_images: Vec<PathBuf>,
-    /// What is made of the picture: none, canny[:LOW:HIGH], invert, scribble, tile[:FACTOR] or line-art [default: none]
+    /// What is made of the picture: none, canny[:LOW:HIGH], invert, scribble, tile[:FACTOR],
+    /// line-art or depth [default: none]
     #[arg(long = "control-preprocessor", value_name = "NAME", requires = "control_nets")]
     control_preprocessors: Vec<Preparation>,
     /// How strongly it steers [default: 1]
@@ -44,6 +47,9 @@ pub struct ControlArgs {
     /// Network that draws pictures in lines, for the preprocessor line-art
     #[arg(long, value_name = "FILE")]
     line_art_network: Option<PathBuf>,
+    /// Depth Anything in transformers' folder layout, for the preprocessor depth
+    #[arg(long, value_name = "DIR")]
+    depth_network: Option<PathBuf>,
 }
 
 /// What is made of a picture.
@@ -51,6 +57,7 @@ pub struct ControlArgs {
 enum Preparation {
     Plain(Preprocessor),
     LineArt,
+    Depth,
 }
 
 impl FromStr for Preparation {
@@ -59,9 +66,7 @@ impl FromStr for Preparation {
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "line-art" => Ok(Self::LineArt),
-            "depth" | "depth-map" => bail!(
-                "there is no network for depth here; give --control-image a picture of depths, near in white, and no preprocessor"
-            ),
+            "depth" => Ok(Self::Depth),
             _ => Ok(Self::Plain(text.parse()?)),
         }
     }
@@ -121,14 +126,29 @@ impl ControlArgs {
             Preparation::Plain(preprocessor) => Ok(preprocessor.prepare(picture)),
             Preparation::LineArt => {
                 let path = self.line_art_network.as_deref().context("line-art needs --line-art-network FILE")?;
-                let shown = path.display();
-                let source = weights::open_path(path).with_context(|| format!("could not open {shown}"))?;
-                let network = LineArt::load(&*source, device).with_context(|| format!("could not load {shown}"))?;
-                pollster::block_on(network.draw(picture))
-                    .map_err(|error| anyhow::anyhow!("the device failed: {error:?}"))
+                let network = LineArt::load(&*open(path)?, device);
+                let network = network.with_context(|| format!("could not load {}", path.display()))?;
+                pollster::block_on(network.draw(picture)).map_err(failed)
+            }
+            Preparation::Depth => {
+                let folder = self.depth_network.as_deref().context("depth needs --depth-network DIR")?;
+                let config = folder.join("config.json");
+                let config =
+                    fs::read_to_string(&config).with_context(|| format!("could not read {}", config.display()))?;
+                let network = Depth::load(&*open(&folder.join("model.safetensors"))?, &config, device);
+                let network = network.with_context(|| format!("could not load {}", folder.display()))?;
+                pollster::block_on(network.estimate(picture)).map_err(failed)
             }
         }
     }
+}
+
+fn open(path: &Path) -> Result<Box<dyn TensorSource>> {
+    weights::open_path(path).with_context(|| format!("could not open {}", path.display()))
+}
+
+fn failed(error: ExecutionError) -> anyhow::Error {
+    anyhow::anyhow!("the device failed: {error:?}")
 }
 
 #[cfg(test)]
@@ -142,6 +162,6 @@ mod tests {
         assert_eq!(value("x", &[3, 4], 1, 2, 7).unwrap(), 4);
         assert!(value("x", &[3, 4], 1, 3, 7).unwrap_err().to_string().contains("2 times for 3 networks"));
         assert!(share("1.5").is_err() && share("nan").is_err() && share("0.5").is_ok());
-        assert!("depth".parse::<Preparation>().unwrap_err().to_string().contains("picture of depths"));
+        assert_eq!("depth".parse::<Preparation>().unwrap(), Preparation::Depth);
     }
 }

@@ -1,12 +1,15 @@
 //! From a picture to what a ControlNet was trained to be steered by.
 //!
-//! Edges, lines and the like are white on black. What needs a network of its own takes it as a file: [`LineArt`].
+//! Edges, lines and the like are white on black. What needs a network of its own takes it as a file: [`LineArt`] and
+//! [`Depth`].
 
 mod canny;
+mod depth;
 mod line_art;
 mod simple;
 
 pub use canny::canny;
+pub use depth::{Depth, LoadDepthError};
 pub use line_art::{LineArt, LoadLineArtError};
 pub use simple::{invert, scribble, tile};
 

@@ -90,7 +90,7 @@ fn enlarged_pictures_equal_the_reference() -> Result<()> {
 
 #[test]
 fn prepared_and_resized_pictures_equal_the_reference() -> Result<()> {
-    check(|kind| matches!(kind, Kind::Pictures | Kind::LineArt { .. }))
+    check(|kind| matches!(kind, Kind::Pictures | Kind::LineArt { .. } | Kind::Depth { .. }))
 }
 
 #[test]
