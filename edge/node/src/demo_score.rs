@@ -11,7 +11,7 @@ use clap::Args;
 use diffusion::{
     noise::Noise,
     picture::Picture,
-    pipeline::{PipelineRequest, Silent, SizeConditioning},
+    pipeline::{PipelineRequest, Prompting, Silent, SizeConditioning},
 };
 use serde_json::json;
 use spec::{BatchSize, ClipSkip, Guidance, GuidanceRescale, ImageSize, NoiseKind, Seed, Steps};
@@ -100,6 +100,7 @@ impl DemoScore {
         Ok(PipelineRequest {
             prompts: asked.iter().map(|&(object, colour)| caption(object, colour)).collect(),
             negative_prompts: vec![String::new(); batch],
+            prompting: Prompting::default(),
             steps: self.steps,
             guidance: self.guidance,
             guidance_rescale: GuidanceRescale::default(),

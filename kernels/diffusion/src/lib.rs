@@ -17,6 +17,7 @@ pub mod noise;
 pub mod picture;
 pub mod pipeline;
 pub mod preprocess;
+pub mod prompt;
 pub mod resample;
 pub mod safety;
 pub mod scheduler;

@@ -12,9 +12,9 @@ those weights, up-cast. Feed the same inputs to the same weights and get the sam
 What is stored is less than what is computed: equal files once, and of a token embedding only the rows that some case
 looks up (see `store`). Written with diffusers 0.37.1, transformers 4.57.6 and torch 2.15.0.
 """
-import argparse, gzip, json, pathlib, shutil, struct, tempfile, types
+import argparse, gzip, json, pathlib, re, shutil, struct, tempfile, types
 
-import make_adapters, make_control, make_guidance
+import make_adapters, make_control, make_guidance, make_prompts
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROMPT, NEGATIVE, SECOND = "a photo of an astronaut riding a horse on mars", "blurry, low quality", "a bowl of soup"
@@ -224,6 +224,7 @@ def compute(out):
                 save=save, run=run, half_round=half_round, halve=halve, recording=recording)
             make_control.compute(out, p, tools)
             make_guidance.compute(out, p, tools)
+            make_prompts.compute(p, tools)
     case_taesd()
     for name, (_, class_name, config, count) in SCHEDULERS.items():
         case_scheduler(name, class_name, config, count)
@@ -306,7 +307,8 @@ def store(source):
                      "scheduler/scheduler_config.json"):
             copy(f"{model}/{file}")
         ids = read(source / f"cases/{name}-text.safetensors")["input_ids"][2]
-        ids = set(struct.unpack(f"<{len(ids) // 8}q", ids)) | word_ids(SECOND, *make_adapters.words())
+        texts = [SECOND, *make_adapters.words(), *(make_prompts.texts() if name == "sd15" else ())]
+        ids = set(struct.unpack(f"<{len(ids) // 8}q", ids)) | word_ids(*texts)
         encoder = trimmed(read(source / model / "text_encoder/model.safetensors"), sorted(ids))
         write(HERE / model / "text_encoder/model.safetensors", encoder)
         if name == "sd15":
@@ -334,6 +336,7 @@ def store(source):
         case("scheduler", name, f"scheduler-{name}", 1e-4, scheduler=kind, steps=count,
              config={"_class_name": class_name, **BASE, **config})
     make_control.store(copy, case, models)
+    make_prompts.store(case)
     case("noise", "noise-torch-cpu", "noise-torch-cpu", 1e-6)
     make_adapters.store(source, read, write, trimmed, copy, lambda **model: models.append(model), case)
     text = ",\n".join("  " + json.dumps(c, ensure_ascii=False) for c in cases)
@@ -344,9 +347,9 @@ def store(source):
 
 
 def word_ids(*texts):
-    """The ids of prompts that no text case has; each of their words is one token."""
+    """The ids of prompts that no text case has; each of their words and signs is one token."""
     vocab = json.loads((HERE / "tokenizer/vocab.json").read_text())
-    words = {word for text in texts for word in text.replace(",", " ,").split()}
+    words = {word for text in texts for word in re.findall(r"[a-z]+|[^\sa-z]", text)}
     return {vocab[word + "</w>"] for word in words} | {vocab["!"], vocab[END]}
 
 

@@ -19,7 +19,7 @@ impl Bench<'_> {
             if !self.recorded.contains_key(states) {
                 continue;
             }
-            let encoded = pipeline.prompts().encode(texts, clip_skip);
+            let encoded = pipeline.prompts().encode(texts, clip_skip)?;
             compared.push(compare(encoded.states, &self.recorded, states, TEXT).await?);
             if let Some(found) = encoded.pooled {
                 compared.push(compare(found, &self.recorded, pooled, TEXT).await?);

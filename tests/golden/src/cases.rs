@@ -11,7 +11,9 @@ use burn::tensor::Device;
 use diffusion::{
     nn::{Builder, BuilderRoot},
     noise::{Noise, TorchCpu},
-    pipeline::{CancelToken, Component, InitImage, Inpaint, LoadOptions, PipelineRequest, Silent, StableDiffusion},
+    pipeline::{
+        CancelToken, Component, InitImage, Inpaint, LoadOptions, PipelineRequest, Prompting, Silent, StableDiffusion,
+    },
     scheduler::{Schedule, SchedulerConfig},
     text::{ClipTextConfig, ClipTextModel, Tokenizer},
     unet::{Context, UNet2DConditionModel, UNetConfig},
@@ -29,6 +31,7 @@ pub async fn run(case: &Case, data: &Data, device: &Device) -> Result<Vec<Compar
     let on = Bench { data, device, recorded, tolerance: case.tolerance };
     match &case.kind {
         Kind::Text { model, prompts } => on.text(model, prompts).await,
+        Kind::Prompts { model, prompts } => on.prompts(model, prompts).await,
         Kind::Unet { model } => on.unet(model).await,
         Kind::Vae { model } => on.vae(model, None).await,
         Kind::VaeTiled { model, tile } => on.vae(model, Some(VaeTiling { tile: *tile, ..VaeTiling::default() })).await,
@@ -221,6 +224,7 @@ pub(crate) fn request(run: &Run) -> Result<PipelineRequest> {
     Ok(PipelineRequest {
         prompts: run.prompts.clone(),
         negative_prompts: run.negative_prompts.clone(),
+        prompting: Prompting::default(),
         steps: run.steps,
         guidance: run.guidance,
         guidance_rescale: run.guidance_rescale,

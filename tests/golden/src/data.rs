@@ -7,7 +7,7 @@ use diffusion::{
     pipeline::{Component, ModelCard, ModelFiles, SecondTextEncoder, SizeConditioning},
 };
 use serde::Deserialize;
-use std::{io, rc::Rc};
+use std::{collections::BTreeMap, io, rc::Rc};
 use weights::{Dtype, RawTensor, SafetensorsFile, TensorSource};
 
 /// `cases.json`.
@@ -81,6 +81,13 @@ pub enum Kind {
         model: String,
         /// What was encoded.
         prompts: Vec<String>,
+    },
+    /// Prompts with weights, and longer than one chunk.
+    Prompts {
+        /// Whose.
+        model: String,
+        /// What was encoded, under what name.
+        prompts: BTreeMap<String, String>,
     },
     /// One pass of the denoiser.
     Unet {

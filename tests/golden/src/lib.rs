@@ -11,6 +11,7 @@ mod comparison;
 mod control;
 mod data;
 mod pictures;
+mod prompts;
 mod tensors;
 
 pub use cases::run;

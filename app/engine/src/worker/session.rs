@@ -77,9 +77,10 @@ async fn encode_expected(session: &Rc<RefCell<Session>>) -> Result<()> {
     let Expected { prompt, negative_prompt, clip_skip } = expected;
     // The negative prompt always comes from the last layer, as in the pipeline.
     for (text, clip_skip) in [(prompt, clip_skip.get() as usize), (negative_prompt, 1)] {
-        let states = encoder.encode(&[text], clip_skip).states;
+        // A prompt that cannot be followed is told by the run.
+        let Ok(encoded) = encoder.encode(&[text], clip_skip) else { continue };
         // Reading a value back makes the device begin.
-        let first = states.slice([0..1, 0..1, 0..1]).into_data_async().await;
+        let first = encoded.states.slice([0..1, 0..1, 0..1]).into_data_async().await;
         first.map_err(GenerateError::Device)?;
     }
     Ok(())

@@ -86,7 +86,8 @@ fn failure_of(missing: &Missing, model: &ModelId) -> Failure {
 fn failure(error: GenerateError) -> Failure {
     match error {
         GenerateError::Cancelled => Failure::Cancelled,
-        GenerateError::Scheduler(_)
+        GenerateError::Prompt(_)
+        | GenerateError::Scheduler(_)
         | GenerateError::Size { .. }
         | GenerateError::Shape { .. }
         | GenerateError::Control { .. } => Failure::Refused(error.to_string()),

@@ -1,6 +1,7 @@
 //! From a prompt to a picture.
 
 mod autoencoder;
+mod conditioning;
 mod control;
 mod hires;
 mod inpaint;
@@ -11,6 +12,7 @@ mod model_files;
 mod observer;
 mod preview;
 mod prompt_encoder;
+mod prompting;
 mod rehearsal;
 mod request;
 mod sizes;
@@ -25,6 +27,7 @@ pub use loading::{Loading, Part};
 pub use model_files::{Component, ModelCard, ModelFiles, ModelFilesError, SecondTextEncoder, keys};
 pub use observer::{CancelToken, Observer, Silent};
 pub use prompt_encoder::PromptEncoder;
+pub use prompting::{PromptSyntax, Prompting};
 pub use rehearsal::rehearse;
 pub use request::{InitImage, PipelineRequest};
 pub use sizes::{NegativeSizes, SizeConditioning};

@@ -1,6 +1,6 @@
 //! What a run is given.
 
-use super::{Control, Hires, Inpaint, SizeConditioning};
+use super::{Control, Hires, Inpaint, Prompting, SizeConditioning};
 use crate::{noise::Noise, picture::Picture, vae::TilingMode};
 use burn::tensor::Tensor;
 use spec::{ClipSkip, GenerateSpec, Guidance, GuidanceRescale, ImageSize, SchedulerKind, Steps, Strength};
@@ -30,6 +30,8 @@ pub struct PipelineRequest {
     pub prompts: Vec<String>,
     /// One negative prompt for each, empty for none.
     pub negative_prompts: Vec<String>,
+    /// How they are read.
+    pub prompting: Prompting,
     /// Denoising steps.
     pub steps: Steps,
     /// Guidance scale.
@@ -73,6 +75,7 @@ impl PipelineRequest {
         Self {
             prompts: vec![spec.prompt.clone(); batch],
             negative_prompts: vec![spec.negative_prompt.clone(); batch],
+            prompting: Prompting::default(),
             steps: spec.steps,
             guidance: spec.guidance,
             guidance_rescale: spec.guidance_rescale,

@@ -3,6 +3,7 @@
 use super::{
     CancelToken, HiresUpscale, InitImage, LoadOptions, Loading, ModelCard, ModelFiles, Observer, PipelineRequest,
     autoencoder::Autoencoder,
+    conditioning::{Conditioning, Guide},
     control::{self, ControlStep, Controls},
     inpaint::inpainting_channels,
     masked::Unmasked,
@@ -15,10 +16,11 @@ use crate::{
     nn::LoadError,
     noise::Noise,
     picture::Picture,
+    prompt::PromptError,
     resample::resize,
     scheduler::{Schedule, SchedulerConfig, SchedulerError},
-    text::{EncodedText, Tokenizer, TokenizerError},
-    unet::{AddedConditions, Context, UNet2DConditionModel},
+    text::{Tokenizer, TokenizerError},
+    unet::UNet2DConditionModel,
     vae::TilingMode,
 };
 use burn::tensor::{Device, ExecutionError, Tensor, TensorData};
@@ -114,6 +116,9 @@ pub enum GenerateError {
         /// What the ControlNet was made for.
         found: String,
     },
+    /// A prompt cannot be followed.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
     /// The device failed.
     #[error("the device failed: {0:?}")]
     Device(ExecutionError),
@@ -221,6 +226,8 @@ impl StableDiffusion {
             return self.decode(denoised, observer, cancel).await;
         };
         let mut second = hires.second(&request);
+        // Prompts that change over the first pass have changed by now.
+        second.prompting.after = Some(request.steps.get() as usize);
         self.check(&second)?;
         let first = self.denoise(request, observer, cancel).await?;
         second.noise = first.noise.clone();
@@ -257,7 +264,7 @@ impl StableDiffusion {
 
         let mut run = Run { observer, cancel, phase: Phase::Text, of: 1, started: Instant::now() };
         run.begin(Phase::Text, 1).await?;
-        let context = self.context(&request);
+        let mut conditioning = Conditioning::new(self, &request)?;
         run.step(1).await?;
 
         let Start { mut latents, first, unmasked, beside } = self.start(&mut request, &schedule);
@@ -270,9 +277,11 @@ impl StableDiffusion {
         let mut queued = None;
         for index in first..steps {
             let noise = schedule.draws_noise().then(|| request.noise.draw(self.latent_shape(&request), &self.device));
+            // Some schedules ask the denoiser more than once for a step that a user counts.
+            let counted = (index - first) * request.steps.get() as usize / steps + 1;
             let output = self.predict(
                 &latents,
-                &Seen { context: &context, controls: &controls, beside: &beside },
+                &Seen { guide: conditioning.guide(counted), controls: &controls, beside: &beside },
                 &schedule,
                 index,
                 &request,
@@ -363,26 +372,6 @@ impl StableDiffusion {
         Ok(())
     }
 
-    /// What the denoiser is told: of `batch` pictures, or of twice as many under guidance, the negative half first.
-    fn context(&self, request: &PipelineRequest) -> Context {
-        let batch = request.prompts.len();
-        let mut encoded = self.prompts.encode(&request.prompts, request.clip_skip.get() as usize);
-        let mut sizes = vec![request.sizes.positive(request.size); batch];
-        if request.guidance.is_active() {
-            encoded = EncodedText::cat(vec![self.encode_negative(&request.negative_prompts), encoded]);
-            sizes = [vec![request.sizes.negative(request.size); batch], sizes].concat();
-        }
-        let pooled = encoded.pooled.filter(|_| self.has_added);
-        Context::new(encoded.states).with_added(pooled.map(|pooled| AddedConditions { pooled, sizes }))
-    }
-
-    fn encode_negative(&self, texts: &[String]) -> EncodedText {
-        // The reference skips layers for the prompt alone.
-        let encoded = self.prompts.encode(texts, 1);
-        let is_kept: Vec<bool> = texts.iter().map(|text| !(self.force_zeros && text.is_empty())).collect();
-        encoded.keeping(&is_kept)
-    }
-
     /// Where a run starts: from noise, or from a picture.
     fn start(&self, request: &mut PipelineRequest, schedule: &Schedule) -> Start {
         let shape = self.latent_shape(request);
@@ -449,8 +438,9 @@ impl StableDiffusion {
         let timestep = schedule.timesteps()[index];
         let input = schedule.scale_model_input(latents.clone(), index);
         let [batch, ..] = input.dims();
-        let is_guided = request.guidance.is_active();
-        let Seen { context, controls, beside } = *seen;
+        let Seen { guide: Guide { context, joined }, controls, beside } = *seen;
+        let is_guided = request.guidance.is_active() || joined.is_some();
+        let bare = input.clone();
         let residuals = controls.residuals(&ControlStep { input: &input, timestep, context, is_guided, index });
         let input = match beside {
             Some(beside) => {
@@ -462,11 +452,19 @@ impl StableDiffusion {
         if !is_guided {
             return self.unet.forward_with(input, &vec![timestep; batch], context, residuals.as_ref());
         }
+        let single = input.clone();
         let input = Tensor::cat(vec![input.clone(), input], 0);
         let output = self.unet.forward_with(input, &vec![timestep; batch * 2], context, residuals.as_ref());
         let unconditional = output.clone().narrow(0, 0, batch);
-        let conditional = output.narrow(0, batch, batch);
-        let scale = f64::from(request.guidance.get());
+        let mut conditional = output.narrow(0, batch, batch);
+        if let Some(joined) = joined {
+            conditional = joined.combine(&unconditional, conditional, |context| {
+                let step = ControlStep { input: &bare, timestep, context, is_guided: false, index };
+                let residuals = controls.residuals(&step);
+                self.unet.forward_with(single.clone(), &vec![timestep; batch], context, residuals.as_ref())
+            });
+        }
+        let scale = if request.guidance.is_active() { f64::from(request.guidance.get()) } else { 1.0 };
         let guided = unconditional.clone() + (conditional.clone() - unconditional) * scale;
         match f64::from(request.guidance_rescale.get()) {
             0.0 => guided,
@@ -478,7 +476,7 @@ impl StableDiffusion {
 /// What the denoiser is given beside the latents.
 struct Seen<'a> {
     /// The prompts.
-    context: &'a Context,
+    guide: &'a Guide,
     /// Networks that steer it.
     controls: &'a Controls,
     /// Channels behind the latents.

@@ -3,6 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
+    ops::Range,
 };
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization as _;
@@ -42,7 +43,16 @@ pub struct Tokenizer {
     end: u32,
     pad: u32,
     /// Tokens that are cut out of a text before anything else; the padding is one of them.
-    special: Vec<(String, u32)>,
+    special: Vec<(String, Vec<u32>)>,
+}
+
+/// A text as ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// One after the other, without start, end and padding.
+    pub ids: Vec<u32>,
+    /// Those that must stay together: added words of several ids, in the order of the text.
+    pub joined: Vec<Range<usize>>,
 }
 
 impl Tokenizer {
@@ -68,7 +78,8 @@ impl Tokenizer {
         }
         let special = |token: &str| vocab.get(token).copied().ok_or_else(|| TokenizerError::Special(token.to_owned()));
         let (start, end, pad) = (special(START)?, special(END)?, special(pad_token)?);
-        let special = [(START, start), (END, end), (pad_token, pad)].map(|(token, id)| (token.to_owned(), id)).into();
+        let special =
+            [(START, start), (END, end), (pad_token, pad)].map(|(token, id)| (token.to_owned(), vec![id])).into();
         Ok(Self { vocab, ranks, bytes: byte_characters(), start, end, pad, special })
     }
 
@@ -82,16 +93,34 @@ impl Tokenizer {
         self.vocab.len()
     }
 
+    /// The id of a comma that ends a word.
+    pub fn comma_id(&self) -> Option<u32> {
+        self.vocab.get(",</w>").copied()
+    }
+
+    /// Adds a word that stands for these ids wherever it appears in a text, as textual inversion does.
+    pub fn add_token(&mut self, word: &str, ids: Vec<u32>) {
+        self.special.push((word.to_owned(), ids));
+    }
+
     /// Ids of a text without start, end and padding.
     pub fn ids(&self, text: &str) -> Vec<u32> {
         let text = text.char_indices().nth(MAX_CHARS).map_or(text, |(end, _)| &text[..end]);
-        let mut ids = Vec::new();
+        self.tokens(text).ids
+    }
+
+    /// Ids of a text of any length.
+    pub fn tokens(&self, text: &str) -> Tokens {
+        let Tokens { mut ids, mut joined } = Tokens::default();
         let (mut from, mut at) = (0, 0);
         while let Some(next) = text[at..].chars().next() {
             let found = self.special.iter().find(|(token, _)| !token.is_empty() && text[at..].starts_with(token));
-            if let Some((token, id)) = found {
+            if let Some((token, added)) = found {
                 self.plain_ids(&text[from..at], &mut ids);
-                ids.push(*id);
+                if added.len() > 1 {
+                    joined.push(ids.len()..ids.len() + added.len());
+                }
+                ids.extend(added);
                 at += token.len();
                 from = at;
             } else {
@@ -99,7 +128,7 @@ impl Tokenizer {
             }
         }
         self.plain_ids(&text[from..], &mut ids);
-        ids
+        Tokens { ids, joined }
     }
 
     fn plain_ids(&self, text: &str, ids: &mut Vec<u32>) {
@@ -114,11 +143,16 @@ impl Tokenizer {
 
     /// Start, the ids of a text cut to fit, end, padding: exactly `length` ids.
     pub fn encode(&self, text: &str, length: usize) -> Vec<u32> {
-        let mut ids = vec![self.start];
-        ids.extend(self.ids(text).into_iter().take(length.saturating_sub(2)));
-        ids.push(self.end);
-        ids.resize(length, self.pad);
-        ids
+        self.framed(self.ids(text).into_iter(), length)
+    }
+
+    /// Start, as many of the ids as fit, end, padding: exactly `length` ids.
+    pub fn framed(&self, ids: impl Iterator<Item = u32>, length: usize) -> Vec<u32> {
+        let mut framed = vec![self.start];
+        framed.extend(ids.take(length.saturating_sub(2)));
+        framed.push(self.end);
+        framed.resize(length, self.pad);
+        framed
     }
 
     /// Merges the lowest-ranked neighbours first, over a linked list, so that a long word costs n log n and not n².

@@ -8,7 +8,7 @@ use crate::{
 use diffusion::{
     noise::Noise,
     picture::Picture,
-    pipeline::{CancelToken, ModelFiles, PipelineRequest, Silent, SizeConditioning, StableDiffusion},
+    pipeline::{CancelToken, ModelFiles, PipelineRequest, Prompting, Silent, SizeConditioning, StableDiffusion},
 };
 use spec::{Guidance, ImageSize, NoiseKind, Seed, Steps};
 
@@ -28,6 +28,7 @@ pub fn draw(options: &TrainOptions, scaling_factor: f64, step: u64) -> Result<()
     let request = PipelineRequest {
         negative_prompts: vec![String::new(); batch],
         prompts,
+        prompting: Prompting::default(),
         steps: Steps::try_from(12.0).unwrap_or_default(),
         guidance: Guidance::try_from(3.0).unwrap_or_default(),
         guidance_rescale: spec::GuidanceRescale::default(),

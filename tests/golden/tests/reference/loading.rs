@@ -7,7 +7,8 @@ use diffusion::{
     nn::{BuilderRoot, LoadError, Problem},
     noise::Noise,
     pipeline::{
-        CancelToken, LoadOptions, Loading, ModelFiles, Part, PipelineRequest, Silent, SizeConditioning, StableDiffusion,
+        CancelToken, LoadOptions, Loading, ModelFiles, Part, PipelineRequest, Prompting, Silent, SizeConditioning,
+        StableDiffusion,
     },
     unet::{Context, UNet2DConditionModel, UNetConfig},
 };
@@ -187,12 +188,12 @@ fn a_prompt_that_is_remembered_says_the_same_as_one_that_is_read() -> Result<()>
         let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         let mut states = None;
         for asked in asked {
-            states = Some(encoder.encode(&texts(asked), 2).states);
+            states = Some(encoder.encode(&texts(asked), 2)?.states);
         }
         pollster::block_on(golden::values(states.context("something is asked")?))
     };
     let fresh = encoded(&[&["an apple", "a tree", "an apple"]])?;
-    let many: Vec<String> = (0..20).map(|index| format!("a picture of {index} boats")).collect();
+    let many: Vec<String> = (0..40).map(|index| format!("a picture of {index} boats")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let remembered = encoded(&[&["a tree"], &["an apple"], &["an apple", "a tree", "an apple"]])?;
     let forgotten = encoded(&[&["an apple"], &many, &["an apple", "a tree", "an apple"]])?;
@@ -207,6 +208,7 @@ pub fn latents(files: &ModelFiles, options: LoadOptions) -> Result<Vec<f32>> {
     let request = PipelineRequest {
         prompts: vec!["a photo of an astronaut".to_owned()],
         negative_prompts: vec!["blurry".to_owned()],
+        prompting: Prompting::default(),
         steps: Steps::new(2)?,
         guidance: Guidance::new(5.0)?,
         guidance_rescale: GuidanceRescale::default(),

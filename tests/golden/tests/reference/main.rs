@@ -49,6 +49,11 @@ fn safety_checkers_equal_the_reference() -> Result<()> {
 }
 
 #[test]
+fn weighted_and_long_prompts_equal_the_reference() -> Result<()> {
+    check(|kind| matches!(kind, Kind::Prompts { .. }))
+}
+
+#[test]
 fn denoisers_equal_the_reference() -> Result<()> {
     check(|kind| matches!(kind, Kind::Unet { .. }))
 }

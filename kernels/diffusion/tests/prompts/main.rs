@@ -1,0 +1,4 @@
+//! The language of prompts, against what the web UI documents.
+
+mod chunks;
+mod grammar;
