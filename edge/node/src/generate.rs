@@ -197,10 +197,12 @@ impl Generate {
         model: &str,
     ) -> Result<String> {
         let mut report = String::new();
+        let more = [self.inpaint.infotext(), self.control.infotext()?, self.hires.infotext()].concat();
         for (index, picture) in made.pictures.iter().enumerate() {
             let path = if made.pictures.len() == 1 { self.out.clone() } else { numbered(&self.out, index) };
             let seed = Seed(spec.seed.0.wrapping_add(index as u64));
             let parameters = infotext(&GenerateSpec { seed, ..spec.clone() }, scheduler, model);
+            let parameters = [vec![parameters], more.clone()].concat().join(", ");
             fs::write(&path, picture.to_png(&parameters)?)
                 .with_context(|| format!("could not write {}", path.display()))?;
             writeln!(report, "{} (seed {})", path.display(), seed.0)?;

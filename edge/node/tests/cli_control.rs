@@ -133,6 +133,11 @@ fn networks_steer_from_folders_and_from_files_alike() {
     let two = [&one[..], &["--control-net", &second, "--control-image", &picture], &["--control-weight", "0.5"]];
     assert_ne!(steered, with("two.png", &two.concat()));
 
+    let told = run(&["inspect", &folder.file("late.png")]);
+    let pair =
+        "ControlNet 0: \"Module: none, Model: tiny-controlnet-0, Weight: 1, Guidance Start: 0.5, Guidance End: 1\"";
+    assert!(told.contains(pair), "{told}");
+
     let file = format!("{first}/diffusion_pytorch_model.safetensors");
     let published = folder.write("published.safetensors", &to_safetensors(&original_names(&file)).unwrap());
     for file in [&file, &published] {
@@ -252,6 +257,8 @@ fn only_what_is_masked_is_drawn_and_put_back() {
     let only = ["--only-masked", "--only-masked-padding", "8", "--mask-blur", "1"];
     let (said, new) = folder.generate("x.png", &[&masked[..], &only, &SIZE].concat());
     assert!(said.contains("150x101"), "{said}");
+    let told = run(&["inspect", &folder.file("x.png")]);
+    assert!(told.contains("Mask blur: 1, Inpaint area: Only masked, Masked area padding: 8"), "{told}");
     assert_eq!(new.dimensions(), (150, 101));
     let changed = |x, y| new.get_pixel(x, y) != old.get_pixel(x, y);
     assert!((0..150).all(|x| (0..101).all(|y| !changed(x, y) || ((97..133).contains(&x) && (47..73).contains(&y)))));
@@ -301,6 +308,9 @@ fn a_second_pass_draws_larger_pictures() {
         assert!(!seen.contains(&new), "{upscaler}");
         seen.push(new);
     }
+    let told = run(&["inspect", &folder.file("x.png")]);
+    let pairs = "Denoising strength: 0.7, Hires upscale: 1.5, Hires upscaler: realesr-general-x4v3, Hires steps: 3";
+    assert!(told.contains(pairs), "{told}");
     let error = folder.refused(&["--hires-scale", "9"]);
     assert!(error.contains("the scale is 9, but must be between 1 and 8"), "{error}");
     let error = folder.refused(&[&SIZE[..], &["--hires-scale", "2", "--hires-upscaler", "latency"]].concat());

@@ -100,6 +100,34 @@ impl ControlArgs {
         self.control_nets.iter().enumerate().map(|(index, path)| self.control(index, path, size, device)).collect()
     }
 
+    /// What web UIs write of the networks.
+    pub fn infotext(&self) -> Result<Vec<String>> {
+        let count = self.control_nets.len();
+        let pair = |(index, path): (usize, &PathBuf)| {
+            let none = Preparation::Plain(Preprocessor::None);
+            let module = match value("control-preprocessor", &self.control_preprocessors, index, count, none)? {
+                Preparation::Plain(Preprocessor::None) => "none",
+                Preparation::Plain(Preprocessor::Canny { .. }) => "canny",
+                Preparation::Plain(Preprocessor::Invert) => "invert",
+                Preparation::Plain(Preprocessor::Scribble) => "scribble",
+                Preparation::Plain(Preprocessor::Tile { .. }) => "tile",
+                Preparation::LineArt => "line-art",
+                Preparation::Depth => "depth",
+            };
+            let weight = value("control-weight", &self.control_weights, index, count, 1.0)?;
+            let start = value("control-start", &self.control_starts, index, count, 0.0)?;
+            let end = value("control-end", &self.control_ends, index, count, 1.0)?;
+            // A quote in a file's name would end the value.
+            let model = path.file_stem().unwrap_or_default().to_string_lossy().replace('"', "'");
+            let guess = if self.guess_mode { ", Guess Mode: True" } else { "" };
+            Ok(format!(
+                "ControlNet {index}: \"Module: {module}, Model: {model}, Weight: {weight}, Guidance Start: {start}, \
+                 Guidance End: {end}{guess}\""
+            ))
+        };
+        self.control_nets.iter().enumerate().map(pair).collect()
+    }
+
     fn control(&self, index: usize, path: &Path, size: ImageSize, device: &Device) -> Result<Control> {
         let count = self.control_nets.len();
         let none = Preparation::Plain(Preprocessor::None);

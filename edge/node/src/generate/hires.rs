@@ -71,6 +71,25 @@ impl HiresArgs {
         Ok(Some(Hires { size, steps: self.hires_steps, strength: self.hires_strength, upscale, noise: None }))
     }
 
+    /// What web UIs write of a second pass.
+    pub fn infotext(&self) -> Vec<String> {
+        let Some(scale) = self.hires_scale else { return Vec::new() };
+        let name = match self.hires_upscaler.as_str() {
+            "lanczos" => "Lanczos".to_owned(),
+            "latent" => "Latent".to_owned(),
+            name => match name.strip_prefix("latent-") {
+                // Two words are three, but for one that is written with a hyphen.
+                Some("nearest-exact") => "Latent (nearest-exact)".to_owned(),
+                Some(kind) => format!("Latent ({})", kind.replace('-', " ")),
+                None => Path::new(name).file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            },
+        };
+        let steps = self.hires_steps.map(|steps| format!("Hires steps: {}", steps.get()));
+        let strength = format!("Denoising strength: {}", self.hires_strength.get());
+        let pairs = [format!("Hires upscale: {scale}"), format!("Hires upscaler: {name}")];
+        std::iter::once(strength).chain(pairs).chain(steps).collect()
+    }
+
     /// When pictures go through the autoencoder in tiles.
     pub fn tiling(&self) -> TilingMode {
         match self.vae_tiling {

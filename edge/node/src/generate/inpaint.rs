@@ -120,6 +120,29 @@ impl InpaintArgs {
         Ok(Some(self.prepared(size, &picture, mask, None)))
     }
 
+    /// What web UIs write of a mask.
+    pub fn infotext(&self) -> Vec<String> {
+        if self.mask.is_none() && self.outpaint().is_empty() {
+            return Vec::new();
+        }
+        let mut pairs = vec![format!("Mask blur: {}", self.mask_blur)];
+        let content = match self.masked_content {
+            Content::Original => None,
+            Content::Fill => Some("fill"),
+            Content::Noise => Some("latent noise"),
+            Content::Nothing => Some("latent nothing"),
+        };
+        pairs.extend(content.map(|content| format!("Masked content: {content}")));
+        if self.invert_mask {
+            pairs.push("Mask mode: Inpaint not masked".to_owned());
+        }
+        if self.only_masked {
+            pairs.push("Inpaint area: Only masked".to_owned());
+            pairs.push(format!("Masked area padding: {}", self.only_masked_padding));
+        }
+        pairs
+    }
+
     const fn outpaint(&self) -> Outpaint {
         let [left, right] = [self.outpaint_left, self.outpaint_right];
         let [top, bottom] = [self.outpaint_top, self.outpaint_bottom];
