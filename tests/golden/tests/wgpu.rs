@@ -14,8 +14,21 @@ use burn::tensor::Device;
 use golden::{Data, run, verdict};
 
 /// One of every kind that computes on the device, the cheap ones: a driver in software takes its time.
-const CASES: [&str; 8] =
-    ["sd15-text", "sd15-unet", "sd21-unet", "vae", "taesd", "euler-a", "dpmpp-2m-karras", "sd15-text2img-noguidance"];
+const CASES: [&str; 13] = [
+    "sd15-text",
+    "sd15-unet",
+    "sd21-unet",
+    "vae",
+    "taesd",
+    "euler-a",
+    "dpmpp-2m-karras",
+    "sd15-text2img-noguidance",
+    "vae-tiled",
+    "sd15-controlnet",
+    "upscalers",
+    "line-art",
+    "depth",
+];
 
 #[test]
 fn a_graphics_device_equals_the_reference() -> Result<()> {
