@@ -114,6 +114,7 @@ impl DemoScore {
             controls: Vec::new(),
             vae_tiling: diffusion::vae::TilingMode::default(),
             hires: None,
+            switches: diffusion::pipeline::Switches::default(),
         })
     }
 }

@@ -1,8 +1,10 @@
 //! `darkroom generate`.
 
 mod control;
+mod guidance;
 mod hires;
 mod inpaint;
+mod safety;
 
 use crate::{
     device::DeviceKind,
@@ -10,12 +12,13 @@ use crate::{
     parse::{check_folder, number, png_path, whole},
     progress::Bar,
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use diffusion::{
     infotext::infotext,
     picture::Picture,
-    pipeline::{Generated, ModelCard, PipelineRequest},
+    pipeline::{ModelCard, PipelineRequest},
+    safety::Reviewed,
 };
 use spec::{
     BatchSize, ClipSkip, GenerateSpec, Guidance, GuidanceRescale, ImageSize, InitImageSpec, NoiseKind, SchedulerKind,
@@ -99,6 +102,10 @@ pub struct Generate {
     /// Safetensors file for `final_latents` and `image` (0..1, NCHW)
     #[arg(long, value_name = "FILE")]
     save_latents: Option<PathBuf>,
+    #[command(flatten)]
+    guided: guidance::GuidanceArgs,
+    #[command(flatten)]
+    safety: safety::SafetyArgs,
     /// Device to draw on
     #[arg(long, value_enum, default_value_t = DeviceKind::Cpu)]
     device: DeviceKind,
@@ -122,6 +129,7 @@ impl Generate {
         }
         request.controls = self.control.load(spec.size, &device)?;
         request.vae_tiling = self.hires.tiling();
+        request.switches = self.guided.switches();
         if let Some(path) = &self.latents {
             let noise = latents::read(path, &device)?;
             if let Some(init) = &mut request.init {
@@ -132,6 +140,7 @@ impl Generate {
             request.latents = Some(noise);
         }
 
+        let guard = self.safety.load(&self.model, &device)?;
         let pipeline = model::load(&files, &self.model, &device)?;
         request.hires = self.hires.hires(spec.size, pipeline.multiple() as u32, &device)?;
         let scheduler = spec.scheduler.unwrap_or_else(|| pipeline.default_scheduler());
@@ -146,10 +155,16 @@ impl Generate {
         }
         let seconds = started.elapsed().as_secs_f64();
 
+        let drafts = safety::drafts(guard.as_ref(), made.pictures.clone());
         if let Some(path) = &self.save_latents {
+            // Latents and their decoding are the picture itself.
+            ensure!(
+                drafts.iter().all(|draft| !draft.is_flagged),
+                "a picture was flagged, so neither latents nor pictures are written; leave --save-latents out to see which"
+            );
             latents::write(path, &made)?;
         }
-        let mut report = self.write_pictures(&made, &spec, scheduler, &model::name(&files, &self.model))?;
+        let mut report = self.write_pictures(&drafts, &spec, scheduler, &model::name(&files, &self.model))?;
         let first = made.pictures.first().map(|picture| (picture.width, picture.height));
         let (steps, (width, height)) = (spec.steps.get(), first.unwrap_or((spec.size.width(), spec.size.height())));
         writeln!(report, "{}, {steps} steps, {width}x{height}, {seconds:.1} s", scheduler.infotext_name())?;
@@ -191,21 +206,28 @@ impl Generate {
     /// Writes every picture with its own parameters, and says where.
     fn write_pictures(
         &self,
-        made: &Generated,
+        drafts: &[Reviewed],
         spec: &GenerateSpec,
         scheduler: SchedulerKind,
         model: &str,
     ) -> Result<String> {
         let mut report = String::new();
         let more = [self.inpaint.infotext(), self.control.infotext()?, self.hires.infotext()].concat();
-        for (index, picture) in made.pictures.iter().enumerate() {
-            let path = if made.pictures.len() == 1 { self.out.clone() } else { numbered(&self.out, index) };
+        for (index, draft) in drafts.iter().enumerate() {
+            let path = if drafts.len() == 1 { self.out.clone() } else { numbered(&self.out, index) };
             let seed = Seed(spec.seed.0.wrapping_add(index as u64));
+            let Some(picture) = &draft.picture else {
+                writeln!(report, "{} was flagged and is not written (seed {})", path.display(), seed.0)?;
+                continue;
+            };
             let parameters = infotext(&GenerateSpec { seed, ..spec.clone() }, scheduler, model);
             let parameters = [vec![parameters], more.clone()].concat().join(", ");
+            // What stands in a picture's place says nothing of its making.
+            let parameters = if draft.is_flagged { String::new() } else { parameters };
             fs::write(&path, picture.to_png(&parameters)?)
                 .with_context(|| format!("could not write {}", path.display()))?;
-            writeln!(report, "{} (seed {})", path.display(), seed.0)?;
+            let flagged = if draft.is_flagged { ", flagged" } else { "" };
+            writeln!(report, "{} (seed {}{flagged})", path.display(), seed.0)?;
         }
         Ok(report)
     }

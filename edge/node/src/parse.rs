@@ -10,6 +10,11 @@ pub fn number<T: TryFrom<f64, Error = SpecError>>(text: &str) -> Result<T> {
     Ok(T::try_from(number)?)
 }
 
+/// A plain number, whose bounds someone else knows.
+pub fn real(text: &str) -> Result<f64> {
+    text.parse().with_context(|| format!("`{text}` is not a number"))
+}
+
 /// A value that may not.
 pub fn whole<T: TryFrom<f64, Error = SpecError>>(text: &str) -> Result<T> {
     let number: i64 = text.parse().with_context(|| format!("`{text}` is not a whole number"))?;

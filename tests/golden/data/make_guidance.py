@@ -17,7 +17,7 @@ SWITCHED = {
     "sag-noguidance": {"prompts": [PROMPT], "negative_prompts": [""], "steps": 3, "guidance": 1.0,
                        "switches": {"self_attention": {"scale": 1.5}}},
     "panorama": {**PLAIN, "steps": 3, "switches": {"panorama": {}}},
-    "panorama-circular": {**ONE, "steps": 3, "guidance": 7.5, "guidance_rescale": 0.7,
+    "panorama-circular": {**ONE, "steps": 3, "guidance": 7.5,
                           "switches": {"panorama": {"circular": True}}},
 }
 CLIP_SIDE, CLIP_SIZES = 56, ((90, 64), (30, 41), (56, 75), (150, 57), (57, 150), (64, 25))
@@ -49,7 +49,6 @@ def compute(out, p, tools):
                                merge_mlp=set_to.get("feed_forward", False))
         if kind == "self_attention": more["sag_scale"] = set_to["scale"]
         if kind == "panorama": more |= dict(circular_padding=set_to.get("circular", False), view_batch_size=2)
-        if "guidance_rescale" in r: more["guidance_rescale"] = r["guidance_rescale"]
         def made(prompts, negative, latents):
             guided = {"negative_prompt": negative} if r["guidance"] > 1 else {}
             return q(prompt=prompts, **guided, latents=latents, num_inference_steps=r["steps"], height=8 * rows,

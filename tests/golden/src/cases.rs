@@ -1,6 +1,7 @@
 //! How each kind of case is computed.
 
 mod safety;
+mod switched;
 
 use crate::{
     Case, Comparison, Data, Kind, Run, Tensors, compare,
@@ -50,6 +51,7 @@ pub async fn run(case: &Case, data: &Data, device: &Device) -> Result<Vec<Compar
         Kind::Depth { folder } => on.depth(folder).await,
         Kind::Pictures => on.pictures().await,
         Kind::Noise => on.noise(),
+        Kind::Switched { model, request } => Box::pin(on.switched(model, request)).await,
         Kind::Safety { folder } => on.safety(folder).await,
         Kind::ClipInput { side } => on.clip_input(*side).await,
     }
@@ -238,6 +240,7 @@ pub(crate) fn request(run: &Run) -> Result<PipelineRequest> {
         controls: Vec::new(),
         vae_tiling: diffusion::vae::TilingMode::default(),
         hires: None,
+        switches: run.switches,
     })
 }
 

@@ -189,6 +189,13 @@ pub enum Kind {
         /// Where it lies.
         folder: String,
     },
+    /// A whole run from noise with switches on the denoiser.
+    Switched {
+        /// Whose.
+        model: String,
+        /// Its parameters.
+        request: Run,
+    },
     /// Pictures as CLIP takes them.
     #[serde(rename = "clip-input")]
     ClipInput {
@@ -220,6 +227,9 @@ pub struct Run {
     /// What Stable Diffusion XL is told of sizes.
     #[serde(default)]
     pub sizes: SizeConditioning,
+    /// What it does otherwise.
+    #[serde(default)]
+    pub switches: diffusion::pipeline::Switches,
 }
 
 /// One ControlNet in a run.

@@ -35,6 +35,7 @@ mod models;
 mod node;
 mod observer;
 mod painter;
+mod safety_network;
 mod secret;
 mod watch;
 
@@ -42,6 +43,7 @@ use crate::device::DeviceKind;
 use anyhow::{Context as _, Result};
 use burn::tensor::Device;
 use catalogue::Catalogue;
+use checker::Checker;
 use clap::Args;
 use compute::Compute;
 use device::DeviceChoice;
@@ -53,11 +55,12 @@ use metrics::Metrics;
 use models::Models;
 use node::Node;
 use painter::Painter;
+use safety_network::SafetyNetwork;
 use secret::Token;
 use std::{
     hash::{BuildHasher as _, RandomState},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -82,7 +85,11 @@ pub struct Serve {
     /// Jobs to work on at a time, 1 to 64; what is alike among them is computed as one [default: 1 on a CPU, else 4]
     #[arg(long, env = "DARKROOM_SLOTS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     slots: Option<u32>,
-    /// Memory that the models' weights may take; a run takes more beside them
+    /// Folder of the safety checker that judges pictures, or a model folder that has one [default: none, so that this node
+    /// judges no pictures and makes none that must be checked]
+    #[arg(long, env = "DARKROOM_SAFETY_CHECKER", value_name = "DIR")]
+    safety_checker: Option<PathBuf>,
+    /// Memory that the weights of the models and the checker may take; a run takes more beside them
     #[arg(long, env = "DARKROOM_MEMORY_BUDGET", value_name = "MB", default_value_t = 8192)]
     memory_budget: u64,
     /// The node's name, for people [default: a random one]
@@ -118,19 +125,19 @@ impl Serve {
         if let Some(address) = self.http {
             http::serve(address, Arc::clone(&health), Arc::clone(&metrics)).await?;
         }
-        let (choice, folder) = (self.device, self.models);
-        let opened = tokio::task::spawn_blocking(move || -> Result<(DeviceKind, Device, Catalogue)> {
-            let (kind, device) = choice.open()?;
-            Ok((kind, device, Catalogue::of(&folder, kind != DeviceKind::Cpu)?))
-        });
-        let (kind, device, catalogue) = tokio::select! {
+        let (choice, folder, checker) = (self.device, self.models, self.safety_checker);
+        let opened = tokio::task::spawn_blocking(move || Opened::of(choice, &folder, checker.as_deref()));
+        let Opened { kind, device, catalogue, checker } = tokio::select! {
             opened = opened => opened.context("looking for models broke off")??,
             _ = drain.begun() => return Ok(()),
         };
-        let (catalogue, budget) = (Arc::new(catalogue), self.memory_budget.saturating_mul(1 << 20));
+        let taken = checker.as_ref().map_or(0, SafetyNetwork::bytes);
+        let checker = checker.map(|network| Arc::new(network) as Arc<dyn Checker>);
+        let budget = self.memory_budget.saturating_mul(1 << 20).saturating_sub(taken);
+        let catalogue = Arc::new(catalogue);
         let slots = self.slots.unwrap_or(if kind == DeviceKind::Cpu { 1 } else { SLOTS });
         let name = self.name.unwrap_or_else(|| format!("node-{:08x}", RandomState::new().hash_one(0) >> 32));
-        told(&catalogue, budget, &name, kind, slots);
+        told(&catalogue, budget, &name, kind, slots, checker.is_some());
 
         let models = {
             let (catalogue, metrics) = (Arc::clone(&catalogue), Arc::clone(&metrics));
@@ -140,8 +147,6 @@ impl Serve {
             .context("could not start the thread that computes")?;
         let device = device::word_of(kind).to_owned();
         let over = drain.clone();
-        // No network that judges comes with the models yet.
-        let checker = None;
         let node = Node { edge, catalogue, compute, checker, metrics, health, drain, name, device, slots, budget };
         tokio::select! {
             () = lease_loop::run(Arc::new(node)) => log::info("drained", &[]),
@@ -151,8 +156,25 @@ impl Serve {
     }
 }
 
+/// What takes its time to open.
+struct Opened {
+    kind: DeviceKind,
+    device: Device,
+    catalogue: Catalogue,
+    checker: Option<SafetyNetwork>,
+}
+
+impl Opened {
+    fn of(choice: DeviceChoice, models: &Path, checker: Option<&Path>) -> Result<Self> {
+        let (kind, device) = choice.open()?;
+        let checker = checker.map(|folder| SafetyNetwork::start(folder, &device)).transpose()?;
+        let catalogue = Catalogue::of(models, kind != DeviceKind::Cpu)?;
+        Ok(Self { kind, device, catalogue, checker })
+    }
+}
+
 /// Says what the node can do, and what it cannot.
-fn told(catalogue: &Catalogue, budget: u64, name: &str, kind: DeviceKind, slots: u32) {
+fn told(catalogue: &Catalogue, budget: u64, name: &str, kind: DeviceKind, slots: u32, has_checker: bool) {
     for entry in catalogue.entries().iter().filter(|entry| entry.bytes > budget) {
         let (model, needed) = (entry.offer.id.as_str(), entry.bytes >> 20);
         log::warn(
@@ -160,7 +182,8 @@ fn told(catalogue: &Catalogue, budget: u64, name: &str, kind: DeviceKind, slots:
             &[("model", model.into()), ("needed_mb", needed.into()), ("budget_mb", (budget >> 20).into())],
         );
     }
-    let models: Vec<_> = catalogue.offers(budget, false).into_iter().map(|offer| String::from(offer.id)).collect();
+    let models: Vec<_> =
+        catalogue.offers(budget, has_checker).into_iter().map(|offer| String::from(offer.id)).collect();
     log::info(
         "node started",
         &[
@@ -168,6 +191,7 @@ fn told(catalogue: &Catalogue, budget: u64, name: &str, kind: DeviceKind, slots:
             ("device", device::word_of(kind).into()),
             ("slots", slots.into()),
             ("models", models.into()),
+            ("judges", has_checker.into()),
         ],
     );
 }

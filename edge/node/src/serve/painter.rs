@@ -90,7 +90,9 @@ fn failure(error: GenerateError) -> Failure {
         | GenerateError::Scheduler(_)
         | GenerateError::Size { .. }
         | GenerateError::Shape { .. }
-        | GenerateError::Control { .. } => Failure::Refused(error.to_string()),
+        | GenerateError::Control { .. }
+        | GenerateError::Switch { .. }
+        | GenerateError::Combination { .. } => Failure::Refused(error.to_string()),
         GenerateError::Device(error) => {
             log::error("the device failed", &[("why", format!("{error:?}").into())]);
             Failure::Failed(

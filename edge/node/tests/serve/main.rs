@@ -1,5 +1,6 @@
 //! `darkroom serve` as a program, against an edge that hands out what a test wants.
 
+mod checker;
 mod process;
 mod stub;
 

@@ -5,7 +5,7 @@ use crate::{
     config::ConfigError,
     nn::{Builder, Conv2d, Conv2dShape},
     unet::{
-        AddedEmbedding, BlockContext, Context, DownBlock, EncoderShape, MidBlock, Residuals, TimestepEmbedding,
+        AddedEmbedding, BlockContext, Context, DownBlock, EncoderShape, MidBlock, Residuals, TimestepEmbedding, Tweaks,
         sinusoids,
     },
 };
@@ -142,10 +142,10 @@ impl ControlNetModel {
         let mut hidden = self.conv_in.forward(sample) + embedded;
         let mut skips = vec![hidden.clone()];
         for block in &self.down_blocks {
-            hidden = block.forward(hidden, &time, context, &mut skips);
+            hidden = block.forward(hidden, &time, context, &mut skips, Tweaks::default());
         }
         if let Some(mid) = &self.mid_block {
-            hidden = mid.forward(hidden, &time, context);
+            hidden = mid.forward(hidden, &time, context, Tweaks::default());
         }
         let scale = ControlScale { graded: scale.graded && !self.pools, ..scale };
         let scales = scale.of(skips.len() + 1);

@@ -1,6 +1,6 @@
 //! What a run is given.
 
-use super::{Control, Hires, Inpaint, Prompting, SizeConditioning};
+use super::{Control, Hires, Inpaint, Prompting, SizeConditioning, Switches};
 use crate::{noise::Noise, picture::Picture, vae::TilingMode};
 use burn::tensor::Tensor;
 use spec::{ClipSkip, GenerateSpec, Guidance, GuidanceRescale, ImageSize, SchedulerKind, Steps, Strength};
@@ -58,6 +58,8 @@ pub struct PipelineRequest {
     pub vae_tiling: TilingMode,
     /// A second pass over larger pictures.
     pub hires: Option<Hires>,
+    /// What the run does otherwise.
+    pub switches: Switches,
 }
 
 impl PipelineRequest {
@@ -89,6 +91,7 @@ impl PipelineRequest {
             controls: Vec::new(),
             vae_tiling: TilingMode::default(),
             hires: None,
+            switches: Switches::default(),
         }
     }
 }

@@ -7,8 +7,10 @@ use super::{
     control::{self, ControlStep, Controls},
     inpaint::inpainting_channels,
     masked::Unmasked,
+    panorama::{Views, surrounded},
     preview::{Previewer, pictures_of},
     prompt_encoder::PromptEncoder,
+    self_attention::Look,
     started::Started,
 };
 use crate::{
@@ -20,7 +22,7 @@ use crate::{
     resample::resize,
     scheduler::{Schedule, SchedulerConfig, SchedulerError},
     text::{Tokenizer, TokenizerError},
-    unet::UNet2DConditionModel,
+    unet::{AttentionProbe, TokenMerger, Tweaks, UNet2DConditionModel},
     vae::TilingMode,
 };
 use burn::tensor::{Device, ExecutionError, Tensor, TensorData};
@@ -119,6 +121,26 @@ pub enum GenerateError {
     /// A prompt cannot be followed.
     #[error(transparent)]
     Prompt(#[from] PromptError),
+    /// A switch has a number that nothing can be made of.
+    #[error("{what} is {value}, but must be between {min} and {max}")]
+    Switch {
+        /// Which number.
+        what: &'static str,
+        /// What was given.
+        value: f64,
+        /// Smallest allowed value.
+        min: f64,
+        /// Largest allowed value.
+        max: f64,
+    },
+    /// Two things that exclude each other.
+    #[error("{what} cannot be combined with {with}; leave one of them out")]
+    Combination {
+        /// The one.
+        what: &'static str,
+        /// The other.
+        with: &'static str,
+    },
     /// The device failed.
     #[error("the device failed: {0:?}")]
     Device(ExecutionError),
@@ -271,6 +293,7 @@ impl StableDiffusion {
         let steps = schedule.timesteps().len();
         let of = (steps - first) as u32;
         run.begin(Phase::Denoising, of).await?;
+        let merger = request.switches.merger();
         let controls = Controls::new(std::mem::take(&mut request.controls), first, steps);
         // A device with a queue works on a step while the one before is reported; any other is done when it is asked.
         let is_queued = kernels::is_queued(&self.device);
@@ -281,7 +304,12 @@ impl StableDiffusion {
             let counted = (index - first) * request.steps.get() as usize / steps + 1;
             let output = self.predict(
                 &latents,
-                &Seen { guide: conditioning.guide(counted), controls: &controls, beside: &beside },
+                &Seen {
+                    guide: conditioning.guide(counted),
+                    controls: &controls,
+                    beside: &beside,
+                    merger: merger.as_ref(),
+                },
                 &schedule,
                 index,
                 &request,
@@ -305,7 +333,8 @@ impl StableDiffusion {
             run.finish(last).await?;
         }
 
-        Ok(Denoised { latents, unmasked, noise: request.noise, tiling: request.vae_tiling })
+        let is_circular = request.switches.is_circular();
+        Ok(Denoised { latents, unmasked, noise: request.noise, tiling: request.vae_tiling, is_circular })
     }
 
     /// Pictures of finished latents.
@@ -315,7 +344,7 @@ impl StableDiffusion {
         observer: &mut impl Observer,
         cancel: &CancelToken,
     ) -> Result<Generated, GenerateError> {
-        let Denoised { latents, unmasked, tiling, .. } = denoised;
+        let Denoised { latents, unmasked, tiling, is_circular, .. } = denoised;
         let [batch, ..] = latents.dims();
         let mut run = Run { observer, cancel, phase: Phase::Decoding, of: 1, started: Instant::now() };
         run.begin(Phase::Decoding, batch as u32).await?;
@@ -323,7 +352,7 @@ impl StableDiffusion {
         let mut pictures = Vec::with_capacity(batch);
         // One picture at a time: the decoder's activations are the largest of the whole run.
         for index in 0..batch {
-            let image = self.vae.decode(latents.clone().narrow(0, index, 1), tiling);
+            let image = self.decoded(latents.clone().narrow(0, index, 1), is_circular, tiling);
             let image = (image / 2.0 + 0.5).clamp(0.0, 1.0);
             let image = match &unmasked {
                 Some(unmasked) => unmasked.paste(image, index),
@@ -349,6 +378,7 @@ impl StableDiffusion {
         }
         let batch = request.prompts.len();
         let [channels, rows, columns] = self.latent_shape(request);
+        request.switches.check(!request.controls.is_empty())?;
         control::check(&request.controls, &self.unet, batch, [height as usize, width as usize])?;
         let same = |name, expected: [usize; 4], found: [usize; 4]| {
             if expected == found { Ok(()) } else { Err(GenerateError::Shape { name, expected, found }) }
@@ -427,7 +457,39 @@ impl StableDiffusion {
         })
     }
 
+    /// One picture in -1..1.
+    fn decoded(&self, latents: Tensor<4>, is_circular: bool, tiling: TilingMode) -> Tensor<4> {
+        if !is_circular {
+            return self.vae.decode(latents, tiling);
+        }
+        let [.., columns] = latents.dims();
+        let (latents, beside) = surrounded(latents);
+        let image = self.vae.decode(latents, tiling);
+        image.narrow(3, beside * self.factor, columns * self.factor)
+    }
+
+    /// What the denoiser says of the latents, or of each view of them.
     fn predict(
+        &self,
+        latents: &Tensor<4>,
+        seen: &Seen<'_>,
+        schedule: &Schedule,
+        index: usize,
+        request: &PipelineRequest,
+    ) -> Tensor<4> {
+        let Some(panorama) = request.switches.panorama else {
+            return self.predict_view(latents, seen, schedule, index, request);
+        };
+        let [_, _, height, width] = latents.dims();
+        let views = Views::new([height, width], panorama.circular);
+        views.mean(latents.dims(), |start| {
+            let beside = seen.beside.as_ref().map(|beside| views.crop(beside, start));
+            let seen = Seen { beside: &beside, ..*seen };
+            self.predict_view(&views.crop(latents, start), &seen, schedule, index, request)
+        })
+    }
+
+    fn predict_view(
         &self,
         latents: &Tensor<4>,
         seen: &Seen<'_>,
@@ -438,9 +500,11 @@ impl StableDiffusion {
         let timestep = schedule.timesteps()[index];
         let input = schedule.scale_model_input(latents.clone(), index);
         let [batch, ..] = input.dims();
-        let Seen { guide: Guide { context, joined }, controls, beside } = *seen;
+        let Seen { guide: Guide { context, joined }, controls, beside, merger } = *seen;
         let is_guided = request.guidance.is_active() || joined.is_some();
         let bare = input.clone();
+        let probe = request.switches.self_attention.map(|_| AttentionProbe::default());
+        let tweaks = Tweaks::new(request.switches.freeu, merger, probe.as_ref());
         let residuals = controls.residuals(&ControlStep { input: &input, timestep, context, is_guided, index });
         let input = match beside {
             Some(beside) => {
@@ -450,37 +514,52 @@ impl StableDiffusion {
             None => input,
         };
         if !is_guided {
-            return self.unet.forward_with(input, &vec![timestep; batch], context, residuals.as_ref());
+            let output = self.unet.forward_tweaked(input, &vec![timestep; batch], context, residuals.as_ref(), tweaks);
+            return self.steered(
+                output.clone(),
+                output,
+                &Look { probe: probe.as_ref(), context, latents, seen, schedule, index, request },
+            );
         }
         let single = input.clone();
         let input = Tensor::cat(vec![input.clone(), input], 0);
-        let output = self.unet.forward_with(input, &vec![timestep; batch * 2], context, residuals.as_ref());
+        let output = self.unet.forward_tweaked(input, &vec![timestep; batch * 2], context, residuals.as_ref(), tweaks);
         let unconditional = output.clone().narrow(0, 0, batch);
         let mut conditional = output.narrow(0, batch, batch);
         if let Some(joined) = joined {
             conditional = joined.combine(&unconditional, conditional, |context| {
                 let step = ControlStep { input: &bare, timestep, context, is_guided: false, index };
                 let residuals = controls.residuals(&step);
-                self.unet.forward_with(single.clone(), &vec![timestep; batch], context, residuals.as_ref())
+                let tweaks = Tweaks::new(request.switches.freeu, merger, None);
+                self.unet.forward_tweaked(single.clone(), &vec![timestep; batch], context, residuals.as_ref(), tweaks)
             });
         }
         let scale = if request.guidance.is_active() { f64::from(request.guidance.get()) } else { 1.0 };
-        let guided = unconditional.clone() + (conditional.clone() - unconditional) * scale;
-        match f64::from(request.guidance_rescale.get()) {
+        let guided = unconditional.clone() + (conditional.clone() - unconditional.clone()) * scale;
+        let guided = match f64::from(request.guidance_rescale.get()) {
             0.0 => guided,
             share => rescale_guidance(guided, conditional, share),
-        }
+        };
+        let context = if probe.is_some() { context.unconditional() } else { context };
+        self.steered(
+            guided,
+            unconditional,
+            &Look { probe: probe.as_ref(), context, latents, seen, schedule, index, request },
+        )
     }
 }
 
 /// What the denoiser is given beside the latents.
-struct Seen<'a> {
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
     /// The prompts.
-    guide: &'a Guide,
+    pub(super) guide: &'a Guide,
     /// Networks that steer it.
-    controls: &'a Controls,
+    pub(super) controls: &'a Controls,
     /// Channels behind the latents.
-    beside: &'a Option<Tensor<4>>,
+    pub(super) beside: &'a Option<Tensor<4>>,
+    /// What merges its tokens.
+    pub(super) merger: Option<&'a TokenMerger>,
 }
 
 /// A run before its pictures are decoded.
@@ -493,6 +572,8 @@ struct Denoised {
     noise: Noise,
     /// When the pictures are decoded in tiles.
     tiling: TilingMode,
+    /// Whether their right edge goes on at the left one.
+    is_circular: bool,
 }
 
 /// Where a run starts.

@@ -1,7 +1,7 @@
 //! Down, mid and up blocks, with or without attention.
 
 use super::{
-    Context, ResnetBlock2D, ResnetShape, UNetConfig,
+    Context, ResnetBlock2D, ResnetShape, Tweaks, UNetConfig,
     transformer::{Transformer2DModel, TransformerShape},
 };
 use crate::nn::{Builder, Conv2d, Conv2dShape};
@@ -75,12 +75,13 @@ impl DownBlock {
         time: &Tensor<2>,
         context: &Context,
         skips: &mut Vec<Tensor<4>>,
+        tweaks: Tweaks<'_>,
     ) -> Tensor<4> {
         let mut hidden = input;
         for (index, resnet) in self.resnets.iter().enumerate() {
             hidden = resnet.forward(hidden, Some(time));
             if let Some(attention) = self.attentions.get(index) {
-                hidden = attention.forward(hidden, context);
+                hidden = attention.forward(hidden, context, tweaks);
             }
             skips.push(hidden.clone());
         }
@@ -116,11 +117,11 @@ impl MidBlock {
         }
     }
 
-    pub fn forward(&self, input: Tensor<4>, time: &Tensor<2>, context: &Context) -> Tensor<4> {
+    pub fn forward(&self, input: Tensor<4>, time: &Tensor<2>, context: &Context, tweaks: Tweaks<'_>) -> Tensor<4> {
         let mut hidden = input;
         for (index, resnet) in self.resnets.iter().enumerate() {
             if let Some(attention) = index.checked_sub(1).and_then(|before| self.attentions.get(before)) {
-                hidden = attention.forward(hidden, context);
+                hidden = attention.forward(hidden, context, tweaks);
             }
             hidden = resnet.forward(hidden, Some(time));
         }
@@ -164,22 +165,27 @@ impl UpBlock {
         }
     }
 
-    /// Pops one skip for each residual block.
+    /// Pops one skip for each residual block; the block is the how-manyth from the inside out.
     pub fn forward(
         &self,
         input: Tensor<4>,
         time: &Tensor<2>,
         context: &Context,
         skips: &mut Vec<Tensor<4>>,
+        (tweaks, block): (Tweaks<'_>, usize),
     ) -> Tensor<4> {
         let mut hidden = input;
+        let stage = tweaks.stage(block);
         for (index, resnet) in self.resnets.iter().enumerate() {
-            if let Some(skip) = skips.pop() {
+            if let Some(mut skip) = skips.pop() {
+                if let Some(stage) = stage {
+                    (hidden, skip) = stage.apply(hidden, skip);
+                }
                 hidden = Tensor::cat(vec![hidden, skip], 1);
             }
             hidden = resnet.forward(hidden, Some(time));
             if let Some(attention) = self.attentions.get(index) {
-                hidden = attention.forward(hidden, context);
+                hidden = attention.forward(hidden, context, tweaks);
             }
         }
         match &self.upsampler {

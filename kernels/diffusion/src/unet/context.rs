@@ -15,6 +15,7 @@ pub struct Context {
     states: Tensor<3>,
     made: RefCell<HashMap<ParamId, Pair>>,
     conditional: OnceCell<Box<Self>>,
+    unconditional: OnceCell<Box<Self>>,
     added: Option<AddedConditions>,
     added_made: OnceCell<Tensor<2>>,
 }
@@ -28,6 +29,7 @@ impl Context {
             states,
             made: RefCell::default(),
             conditional: OnceCell::new(),
+            unconditional: OnceCell::new(),
             added: None,
             added_made: OnceCell::new(),
         }
@@ -52,12 +54,19 @@ impl Context {
 
     /// The second half of the batch, which under guidance is the conditional one; made once.
     pub fn conditional(&self) -> &Self {
-        self.conditional.get_or_init(|| {
-            let [batch, ..] = self.states.dims();
-            let (first, count) = (batch - batch / 2, batch / 2);
-            let added = self.added.as_ref().map(|added| added.narrow(first, count));
-            Box::new(Self::new(self.states.clone().narrow(0, first, count)).with_added(added))
-        })
+        let [batch, ..] = self.states.dims();
+        self.conditional.get_or_init(|| Box::new(self.part(batch - batch / 2, batch / 2)))
+    }
+
+    /// The first half of the batch, which under guidance is the unconditional one; made once.
+    pub fn unconditional(&self) -> &Self {
+        let [batch, ..] = self.states.dims();
+        self.unconditional.get_or_init(|| Box::new(self.part(0, batch / 2)))
+    }
+
+    fn part(&self, first: usize, count: usize) -> Self {
+        let added = self.added.as_ref().map(|added| added.narrow(first, count));
+        Self::new(self.states.clone().narrow(0, first, count)).with_added(added)
     }
 
     /// Keys and values of the layer whose parameter this is, made once.

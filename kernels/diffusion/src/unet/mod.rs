@@ -6,18 +6,24 @@ mod config;
 mod context;
 mod cost;
 mod encoder_shape;
+mod free_u;
 mod model;
 mod residuals;
 mod time_embedding;
+mod token_merging;
 mod transformer;
+mod tweaks;
 
 pub use added::AddedConditions;
 pub use config::{PerBlock, UNetConfig};
 pub use context::Context;
 pub use cost::Cost;
 pub use encoder_shape::EncoderShape;
+pub use free_u::FreeU;
 pub use model::UNet2DConditionModel;
 pub use residuals::Residuals;
+pub use token_merging::{TokenMerger, TokenMerging};
+pub use tweaks::{AttentionProbe, Tweaks};
 
 pub(crate) use added::AddedEmbedding;
 pub(crate) use blocks::{BlockContext, DownBlock, MidBlock};

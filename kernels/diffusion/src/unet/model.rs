@@ -1,7 +1,7 @@
 //! The whole UNet.
 
 use super::{
-    Context, EncoderShape, Residuals, UNetConfig,
+    Context, EncoderShape, Residuals, Tweaks, UNetConfig,
     added::AddedEmbedding,
     blocks::{BlockContext, DownBlock, MidBlock, UpBlock},
     time_embedding::{TimestepEmbedding, sinusoids},
@@ -84,6 +84,21 @@ impl UNet2DConditionModel {
         context: &Context,
         residuals: Option<&Residuals>,
     ) -> Tensor<4> {
+        self.forward_tweaked(sample, timesteps, context, residuals, Tweaks::default())
+    }
+
+    /// [`Self::forward_with`], changed from within.
+    pub fn forward_tweaked(
+        &self,
+        sample: Tensor<4>,
+        timesteps: &[f64],
+        context: &Context,
+        residuals: Option<&Residuals>,
+        tweaks: Tweaks<'_>,
+    ) -> Tensor<4> {
+        let [_, _, height, width] = sample.dims();
+        let asked = Tweaks { latents: [height, width], ..tweaks };
+        let tweaks = asked.unasked();
         let time = sinusoids(timesteps, self.time_width, self.flip_sin_to_cos, self.freq_shift, &sample.device());
         let time = match self.add_embedding.as_ref().and_then(|embedding| context.added(embedding)) {
             Some(added) => self.time_embedding.forward_added_silu(time, added),
@@ -93,17 +108,17 @@ impl UNet2DConditionModel {
         let mut hidden = self.conv_in.forward(sample);
         let mut skips = vec![hidden.clone()];
         for block in &self.down_blocks {
-            hidden = block.forward(hidden, &time, context, &mut skips);
+            hidden = block.forward(hidden, &time, context, &mut skips, tweaks);
         }
         if let Some(mid) = &self.mid_block {
-            hidden = mid.forward(hidden, &time, context);
+            hidden = mid.forward(hidden, &time, context, asked);
         }
         if let Some(residuals) = residuals {
             residuals.add_to_skips(&mut skips);
             hidden = hidden + residuals.mid.clone();
         }
-        for block in &self.up_blocks {
-            hidden = block.forward(hidden, &time, context, &mut skips);
+        for (index, block) in self.up_blocks.iter().enumerate() {
+            hidden = block.forward(hidden, &time, context, &mut skips, (tweaks, index));
         }
         self.conv_out.forward(self.conv_norm_out.forward_silu(hidden))
     }

@@ -1,6 +1,6 @@
 //! diffusers' `Transformer2DModel`: attention among pixels, then to the words.
 
-use super::Context;
+use super::{Context, TokenMerging, Tweaks, token_merging::Merge};
 use crate::nn::{Builder, Conv2d, Conv2dShape, GroupNorm, LayerNorm, Linear, PackedLinear, attend};
 use burn::{module::Module, tensor::Tensor};
 
@@ -41,6 +41,23 @@ impl Attention {
         (self.to_k.forward(input.clone()), self.to_v.forward(input.clone()))
     }
 
+    /// Of merged tokens to each other.
+    fn forward_merged(&self, input: Tensor<3>, merge: &Merge) -> Tensor<3> {
+        let merged = merge.forward(input);
+        let (key, value) = self.keys_and_values(&merged);
+        merge.back(self.alone(merged, key, value))
+    }
+
+    /// Of merged tokens to the prompt.
+    fn forward_cross_merged(&self, input: Tensor<3>, context: &Context, merge: &Merge) -> Tensor<3> {
+        let (key, value) = context.keys_and_values(self.to_k.weight.id, |states| self.keys_and_values(states));
+        merge.back(self.alone(merge.forward(input), key, value))
+    }
+
+    fn alone(&self, input: Tensor<3>, key: Tensor<3>, value: Tensor<3>) -> Tensor<3> {
+        self.to_out.forward(attend(self.to_q.forward(input), key, value, self.heads, None))
+    }
+
     fn attended(&self, input: Tensor<3>, key: Tensor<3>, value: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
         self.to_out.forward_add(attend(self.to_q.forward(input), key, value, self.heads, None), residual)
     }
@@ -63,6 +80,10 @@ impl FeedForward {
     /// Gated by GELU (Shazeer, 2020), plus `residual`.
     fn forward(&self, input: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
         self.out.forward_add(self.proj.forward_gated(input), residual)
+    }
+
+    fn alone(&self, input: Tensor<3>) -> Tensor<3> {
+        self.out.forward(self.proj.forward_gated(input))
     }
 }
 
@@ -89,10 +110,37 @@ impl BasicTransformerBlock {
         }
     }
 
-    fn forward(&self, input: Tensor<3>, context: &Context) -> Tensor<3> {
+    fn forward(&self, input: Tensor<3>, context: &Context, size: [usize; 2], tweaks: Tweaks<'_>) -> Tensor<3> {
+        if let Some(probe) = tweaks.probe {
+            let normed = self.norm1.forward(input.clone());
+            let (query, key) = (self.attn1.to_q.forward(normed.clone()), self.attn1.to_k.forward(normed));
+            probe.note(query, key, self.attn1.heads, size);
+        }
+        if let Some((merge, merger)) = tweaks.merge(&input, size) {
+            return self.forward_merged(input, context, &merge, &merger.settings);
+        }
         let hidden = self.attn1.forward(self.norm1.forward(input.clone()), input);
         let hidden = self.attn2.forward_cross(self.norm2.forward(hidden.clone()), context, hidden);
         self.ff.forward(self.norm3.forward(hidden.clone()), hidden)
+    }
+
+    /// With fewer tokens where the settings say so.
+    fn forward_merged(&self, input: Tensor<3>, context: &Context, merge: &Merge, how: &TokenMerging) -> Tensor<3> {
+        let normed = self.norm1.forward(input.clone());
+        let hidden = match how.attention {
+            true => self.attn1.forward_merged(normed, merge) + input,
+            false => self.attn1.forward(normed, input),
+        };
+        let normed = self.norm2.forward(hidden.clone());
+        let hidden = match how.cross_attention {
+            true => self.attn2.forward_cross_merged(normed, context, merge) + hidden,
+            false => self.attn2.forward_cross(normed, context, hidden),
+        };
+        let normed = self.norm3.forward(hidden.clone());
+        match how.feed_forward {
+            true => merge.back(self.ff.alone(merge.forward(normed))) + hidden,
+            false => self.ff.forward(normed, hidden),
+        }
     }
 }
 
@@ -156,7 +204,7 @@ impl Transformer2DModel {
     /// # Shapes
     ///
     /// - input, output: `[batch, channels, height, width]`
-    pub fn forward(&self, input: Tensor<4>, context: &Context) -> Tensor<4> {
+    pub fn forward(&self, input: Tensor<4>, context: &Context, tweaks: Tweaks<'_>) -> Tensor<4> {
         let [batch, channels, height, width] = input.dims();
         let to_tokens = |pixels: Tensor<4>| pixels.reshape([batch, channels, height * width]).swap_dims(1, 2);
         let to_pixels = |tokens: Tensor<3>| tokens.swap_dims(1, 2).reshape([batch, channels, height, width]);
@@ -167,8 +215,10 @@ impl Transformer2DModel {
             (None, Projection::Conv(conv)) => to_tokens(conv.forward(normed)),
             (None, Projection::Linear(linear)) => linear.forward(to_tokens(normed)),
         };
-        for block in &self.transformer_blocks {
-            hidden = block.forward(hidden, context);
+        for (index, block) in self.transformer_blocks.iter().enumerate() {
+            // The first layer is the one whose attention is asked for.
+            let tweaks = if index == 0 { tweaks } else { tweaks.unasked() };
+            hidden = block.forward(hidden, context, [height, width], tweaks);
         }
         match (self.proj_out.packed(), &self.proj_out) {
             (Some(packed), _) => packed.to_pixels(hidden, input),

@@ -42,6 +42,7 @@ pub fn draw(options: &TrainOptions, scaling_factor: f64, step: u64) -> Result<()
         controls: Vec::new(),
         vae_tiling: diffusion::vae::TilingMode::default(),
         hires: None,
+        switches: diffusion::pipeline::Switches::default(),
     };
     let made = pollster::block_on(model.generate(request, &mut Silent, &CancelToken::default()))?;
     let sheet = sheet(&made.pictures);

@@ -222,6 +222,7 @@ pub fn latents(files: &ModelFiles, options: LoadOptions) -> Result<Vec<f32>> {
         controls: Vec::new(),
         vae_tiling: diffusion::vae::TilingMode::default(),
         hires: None,
+        switches: diffusion::pipeline::Switches::default(),
     };
     let generated = pollster::block_on(pipeline.generate(request, &mut Silent, &CancelToken::default()))?;
     pollster::block_on(golden::values(generated.latents))

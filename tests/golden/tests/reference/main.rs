@@ -2,6 +2,7 @@
 
 mod loading;
 mod single_file;
+mod switches;
 mod upscaling;
 
 use anyhow::{Result, ensure};
@@ -41,6 +42,11 @@ fn check(wanted: impl Fn(&Kind) -> bool) -> Result<()> {
 #[test]
 fn text_encoders_equal_the_reference() -> Result<()> {
     check(|kind| matches!(kind, Kind::Text { .. }))
+}
+
+#[test]
+fn switches_equal_the_reference() -> Result<()> {
+    check(|kind| matches!(kind, Kind::Switched { .. }))
 }
 
 #[test]
