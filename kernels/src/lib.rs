@@ -1,7 +1,8 @@
 //! GPU kernels for what burn has no fast one on WGSL: one CubeCL source for WebGPU, Vulkan and CUDA.
 //!
 //! Each stands in a folder of its own: `mod.rs` is what callers see, `kernel.rs` runs on the device, `reference.rs` is the same in
-//! plain loops, which the tests compare it with. On a device without CubeCL nothing here is called: [`handles`] says when.
+//! plain loops, which the tests compare it with. In a browser the CPU computes the same operations ([`cpu`]); natively the CPU's
+//! are the framework's, and nothing here is called: [`handles`] says when.
 //!
 //! # Tiles
 //!
@@ -22,6 +23,7 @@
 
 pub mod attention;
 pub mod conv3x3;
+pub mod cpu;
 pub mod embedding;
 pub mod matmul;
 pub mod norm;
@@ -44,7 +46,7 @@ pub fn handles<const D: usize>(tensor: &Tensor<D>) -> bool {
 
 /// Whether the kernels run on a device.
 pub fn runs_on(device: &Device) -> bool {
-    !is_stock() && is_queued(device)
+    !is_stock() && (is_queued(device) || cpu::runs_on(device))
 }
 
 /// Whether a device works off a queue, so that what is asked of it goes on while the caller does something else.

@@ -11,7 +11,7 @@
 mod kernel;
 pub mod reference;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wide;
 
 use burn::{
@@ -40,8 +40,8 @@ impl Tile {
     }
 }
 
-/// Attention that only a CubeCL device has.
-#[backend_extension(Cube)]
+/// Attention that a CubeCL device and the CPU have.
+#[backend_extension(Cube, Flex)]
 pub trait AttentionOps: Backend {
     /// See [`attend`], without a mask.
     fn attention(

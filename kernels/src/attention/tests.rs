@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use proptest::prelude::*;
 use reference::Sizes;
 
-fn error(sizes: Sizes, mask: &[f32], device: &Device) -> f32 {
+pub fn error(sizes: Sizes, mask: &[f32], device: &Device) -> f32 {
     let Sizes { batch, queries, keys, heads, depth } = sizes;
     let width = heads * depth;
     // Scores far apart, so that the highest moves from block to block.
@@ -22,7 +22,7 @@ fn error(sizes: Sizes, mask: &[f32], device: &Device) -> f32 {
 }
 
 /// What a language model's tokens may see: themselves and what came before.
-fn causal(tokens: usize) -> Vec<f32> {
+pub fn causal(tokens: usize) -> Vec<f32> {
     (0..tokens * tokens).map(|at| if at % tokens > at / tokens { f32::NEG_INFINITY } else { 0.0 }).collect()
 }
 

@@ -13,7 +13,7 @@
 mod kernel;
 pub mod reference;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::packed::{Operand, PackedWeight, TILE};
 use burn::{
@@ -72,8 +72,8 @@ impl Tile {
     const CHANNELS_IN_HALF: usize = 4;
 }
 
-/// Convolutions that only a CubeCL device has.
-#[backend_extension(Cube)]
+/// Convolutions that a CubeCL device and the CPU have.
+#[backend_extension(Cube, Flex)]
 pub trait Conv3x3Ops: Backend {
     /// See [`conv3x3`], without a residual.
     fn conv3x3(

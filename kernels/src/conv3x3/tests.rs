@@ -9,7 +9,7 @@ use reference::Sizes;
 
 const FORMATS: [Format; 4] = [Format::F32, Format::F16, Format::Q8, Format::Q4];
 
-fn error(sizes: Sizes, format: Format, options: Conv3x3, extras: [bool; 2], device: &Device) -> f32 {
+pub fn error(sizes: Sizes, format: Format, options: Conv3x3, extras: [bool; 2], device: &Device) -> f32 {
     error_of(Products::Single, sizes, format, options, extras, device)
 }
 

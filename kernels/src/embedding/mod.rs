@@ -14,8 +14,8 @@ use burn::{
 };
 use burn_cubecl::{CubeBackend, kernel::into_contiguous, tensor::CubeTensor};
 
-/// Look-ups that only a CubeCL device has.
-#[backend_extension(Cube)]
+/// Look-ups that a CubeCL device and the CPU have.
+#[backend_extension(Cube, Flex)]
 pub trait EmbeddingOps: Backend {
     /// See [`embedding`].
     fn packed_embedding(ids: IntTensor<Self>, words: IntTensor<Self>, operand: Operand) -> FloatTensor<Self>;

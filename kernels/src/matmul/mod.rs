@@ -11,7 +11,7 @@
 mod kernel;
 pub mod reference;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::packed::{Format, Operand, PackedWeight};
 use burn::{
@@ -89,8 +89,8 @@ impl Tile {
     }
 }
 
-/// Products that only a CubeCL device has.
-#[backend_extension(Cube)]
+/// Products that a CubeCL device and the CPU have.
+#[backend_extension(Cube, Flex)]
 pub trait MatmulOps: Backend {
     /// See [`matmul`], without a residual.
     fn packed_matmul(

@@ -11,7 +11,7 @@ const FORMATS: [Format; 4] = [Format::F32, Format::F16, Format::Q8, Format::Q4];
 const ACTIVATIONS: [Option<Activation>; 5] =
     [None, Some(Activation::Gelu), Some(Activation::QuickGelu), Some(Activation::Silu), Some(Activation::Geglu)];
 
-fn error(sizes: Sizes, format: Format, plan: Matmul, with_residual: bool, device: &Device) -> f32 {
+pub fn error(sizes: Sizes, format: Format, plan: Matmul, with_residual: bool, device: &Device) -> f32 {
     error_of(Products::Single, sizes, format, plan, with_residual, device)
 }
 

@@ -6,7 +6,7 @@
 mod kernel;
 pub mod reference;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use burn::{
     backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor},
@@ -29,8 +29,8 @@ pub struct Norm {
     pub silu: bool,
 }
 
-/// Norms that only a CubeCL device has.
-#[backend_extension(Cube)]
+/// Norms that a CubeCL device and the CPU have.
+#[backend_extension(Cube, Flex)]
 pub trait NormOps: Backend {
     /// Rows of `input` in a row's own mean and variance, times γ, plus β.
     fn norm(

@@ -12,7 +12,7 @@ mod kernel;
 
 pub(crate) use kernel::{Stage, add_parts, fetch, stage, value};
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use cubecl::{
     client::Client,
     ir::{ElemType, FloatKind},
@@ -147,8 +147,9 @@ impl PackedWeight {
         let words = packed(bytes, format, [rows, columns], order);
         let count = words.len();
         // In a pool that gives each its own size, and does not round it up to a page that others could use.
-        let words = device
-            .memory_persistent_allocations(words, |words| Tensor::from_data(TensorData::new(words, [count]), device));
+        let words = device.memory_persistent_allocations(words, |words| {
+            Tensor::from_data(TensorData::new(words, [count]), (device, DType::I32))
+        });
         Self { words, format, rows, columns, products: Products::Single }
     }
 

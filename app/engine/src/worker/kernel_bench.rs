@@ -86,7 +86,7 @@ enum Side {
     Ours,
     /// burn's operations on the GPU.
     Burn,
-    /// burn's operations on the CPU.
+    /// Our kernels on the CPU.
     Cpu,
 }
 
@@ -119,7 +119,7 @@ impl Case {
     }
 
     fn set_up(&self, device: &Device) -> Result<Launch, String> {
-        let setup = Setup { device, format: self.format, is_ours: self.side == Side::Ours };
+        let setup = Setup { device, format: self.format, is_ours: self.side != Side::Burn };
         match (self.kernel, self.shape.as_slice()) {
             (Kernel::Conv3x3, &[batch, input, output, side]) => Ok(setup.convolution([batch, input, output, side])),
             (Kernel::Matmul, &[rows, input, output]) => Ok(setup.product([rows, input, output])),

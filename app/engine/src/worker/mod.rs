@@ -14,6 +14,7 @@ mod kernel_bench;
 mod models;
 mod probe;
 mod record;
+mod relaxed;
 mod session;
 mod source;
 mod storage;
@@ -34,6 +35,7 @@ pub fn start() {
         console_error_panic_hook::hook(info);
         wire::post(&error::panic_event(&info.to_string()), None);
     }));
+    relaxed::install();
     let session = Rc::new(RefCell::new(Session::default()));
     let listener = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         #[cfg(feature = "golden")]

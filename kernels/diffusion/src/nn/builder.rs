@@ -396,7 +396,9 @@ impl Builder<'_> {
             _ => Format::F32,
         };
         // A block that runs over the end of a row belongs to no tile.
-        let fits = self.shared.keep_quantised && columns.is_multiple_of(kept.columns_at_once());
+        // The CPU's kernels read single precision alone.
+        let is_kept = self.shared.keep_quantised && kernels::is_queued(self.device());
+        let fits = is_kept && columns.is_multiple_of(kept.columns_at_once());
         Some(if fits { kept } else { Format::F32 })
     }
 

@@ -1,0 +1,65 @@
+//! The same operations on the CPU, in vectors of four: what a browser without WebGPU computes with.
+//!
+//! Every product, those of convolutions and attention too, is made of one tile ([`tile`]): four rows by eight columns of sums in
+//! registers. A [packed matrix](super::packed) of single precision lies as the tile reads it, so that nothing is packed when a
+//! layer runs. Bias, activation, gate and residual are added while a block of outputs is in the cache.
+//!
+//! Vectors are wasm's SIMD there and plain arrays elsewhere, where the framework's own backend (wider vectors, threads) is faster:
+//! natively these run only when [`use_everywhere`] says so, which the tests do.
+//!
+//! A browser that has relaxed SIMD multiplies and adds at once: [`relaxed`] is a second tiny module for it. The last bit of a sum
+//! then depends on whether the machine's processor does so.
+
+pub(super) mod attention;
+pub(super) mod conv3x3;
+pub(super) mod embedding;
+mod functions;
+pub(super) mod matmul;
+pub(super) mod norm;
+pub mod relaxed;
+mod simd;
+#[cfg(test)]
+mod tests;
+mod tile;
+
+use burn::{
+    backend::{DispatchDevice, TensorMetadata as _, flex::FlexTensor},
+    tensor::{Device, Shape, TensorData},
+};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static IS_USED: AtomicBool = AtomicBool::new(cfg!(target_arch = "wasm32"));
+
+/// Uses these on the CPU whatever the machine is, for everything that is loaded from now on.
+pub fn use_everywhere() {
+    IS_USED.store(true, Ordering::Relaxed);
+}
+
+/// Whether these run on a device.
+pub(super) fn runs_on(device: &Device) -> bool {
+    IS_USED.load(Ordering::Relaxed) && matches!(device.as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// The same values one after another.
+fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
+}
+
+/// The values of a contiguous tensor.
+fn values(tensor: &FlexTensor) -> &[f32] {
+    tensor.as_slice().expect("f32, and contiguous by now")
+}
+
+/// The values of a packed matrix of single precision.
+fn weights(words: &FlexTensor) -> &[f32] {
+    bytemuck::cast_slice(words.as_slice::<i32>().expect("words are made as i32, one after another"))
+}
+
+fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+/// The lengths of a tensor's axes.
+fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
+    tensor.shape().dims()
+}
