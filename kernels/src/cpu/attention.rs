@@ -13,7 +13,7 @@ use burn::backend::{Flex, flex::FlexTensor};
 
 impl AttentionOps for Flex {
     fn attention(query: FlexTensor, key: FlexTensor, value: FlexTensor, heads: usize) -> FlexTensor {
-        launch([query, key, value].map(contiguous), None, heads)
+        launch(&[query, key, value].map(contiguous), None, heads)
     }
 
     fn attention_masked(
@@ -23,23 +23,23 @@ impl AttentionOps for Flex {
         mask: FlexTensor,
         heads: usize,
     ) -> FlexTensor {
-        launch([query, key, value].map(contiguous), Some(contiguous(mask)), heads)
+        launch(&[query, key, value].map(contiguous), Some(&contiguous(mask)), heads)
     }
 }
 
-fn launch([query, key, value]: [FlexTensor; 3], mask: Option<FlexTensor>, heads: usize) -> FlexTensor {
-    let [batch, queries, width] = dims(&query);
-    let [_, keys, _] = dims(&key);
-    let mask = mask.as_ref().map(values);
+fn launch([query, key, value]: &[FlexTensor; 3], mask: Option<&FlexTensor>, heads: usize) -> FlexTensor {
+    let [batch, queries, width] = dims(query);
+    let [_, keys, _] = dims(key);
+    let mask = mask.map(values);
     let attention = Attention { heads, queries, keys, depth: width / heads, mask };
     let mut output = vec![0.0; batch * queries * width];
     let mut head = Head::default();
-    let (asked, values) = (values(&key), values(&value));
+    let [query, key, value] = [query, key, value].map(values);
     for (n, output) in output.chunks_exact_mut((queries * width).max(1)).enumerate() {
-        let query = &self::values(&query)[n * queries * width..][..queries * width];
+        let query = &query[n * queries * width..][..queries * width];
         let of_picture = n * keys * width..(n + 1) * keys * width;
         for index in 0..heads {
-            head.pack(&attention, index, &asked[of_picture.clone()], &values[of_picture.clone()]);
+            head.pack(&attention, index, &key[of_picture.clone()], &value[of_picture.clone()]);
             head.attend(&attention, index, query, output);
         }
     }

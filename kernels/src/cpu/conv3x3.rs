@@ -29,7 +29,7 @@ impl Conv3x3Ops for Flex {
         operand: Operand,
         options: Conv3x3,
     ) -> FlexTensor {
-        launch([input, bias].map(contiguous), &words, None, operand, options)
+        launch(&[input, bias].map(contiguous), &words, None, operand, options)
     }
 
     fn conv3x3_add(
@@ -40,26 +40,26 @@ impl Conv3x3Ops for Flex {
         operand: Operand,
         options: Conv3x3,
     ) -> FlexTensor {
-        launch([input, bias].map(contiguous), &words, Some(contiguous(residual)), operand, options)
+        launch(&[input, bias].map(contiguous), &words, Some(&contiguous(residual)), operand, options)
     }
 }
 
 fn launch(
-    [input, bias]: [FlexTensor; 2],
+    [input, bias]: &[FlexTensor; 2],
     words: &FlexTensor,
-    residual: Option<FlexTensor>,
+    residual: Option<&FlexTensor>,
     operand: Operand,
     options: Conv3x3,
 ) -> FlexTensor {
-    let [batch, channels, height, width] = dims(&input);
-    let [biases, _] = dims(&bias);
+    let [batch, channels, height, width] = dims(input);
+    let [biases, _] = dims(bias);
     let (rows, columns) = (options.output_side(height), options.output_side(width));
     let convolution = Convolution {
-        input: values(&input),
+        input: values(input),
         weight: weights(words),
-        bias: values(&bias),
+        bias: values(bias),
         biases,
-        residual: residual.as_ref().map(values),
+        residual: residual.map(values),
         batch,
         channels,
         height,

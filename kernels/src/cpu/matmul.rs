@@ -3,7 +3,7 @@
 use super::{
     contiguous, dims,
     functions::{gelu, swish},
-    simd::{LANES, Vector, add, load, mul, store, transpose},
+    simd::{LANES, add, load, mul, store, transpose},
     tensor,
     tile::{self, COLUMNS, ROWS, Rows},
     values, weights,
@@ -27,7 +27,7 @@ impl MatmulOps for Flex {
         operand: Operand,
         plan: Matmul,
     ) -> FlexTensor {
-        launch([input, bias].map(contiguous), &words, None, operand, plan)
+        launch(&[input, bias].map(contiguous), &words, None, operand, plan)
     }
 
     fn packed_matmul_add(
@@ -38,26 +38,26 @@ impl MatmulOps for Flex {
         operand: Operand,
         plan: Matmul,
     ) -> FlexTensor {
-        launch([input, bias].map(contiguous), &words, Some(contiguous(residual)), operand, plan)
+        launch(&[input, bias].map(contiguous), &words, Some(&contiguous(residual)), operand, plan)
     }
 }
 
 fn launch(
-    [input, bias]: [FlexTensor; 2],
+    [input, bias]: &[FlexTensor; 2],
     words: &FlexTensor,
-    residual: Option<FlexTensor>,
+    residual: Option<&FlexTensor>,
     operand: Operand,
     plan: Matmul,
 ) -> FlexTensor {
-    let [batch, second, third] = dims(&input);
+    let [batch, second, third] = dims(input);
     let tokens = if plan.input == Layout::Rows { second } else { third };
     let outputs = if plan.activation == Some(Activation::Geglu) { operand.rows / 2 } else { operand.rows };
     let is_rows = plan.input == Layout::Rows && plan.output == Layout::Rows;
     let product = Product {
-        input: values(&input),
+        input: values(input),
         weight: weights(words),
-        bias: values(&bias),
-        residual: residual.as_ref().map(values),
+        bias: values(bias),
+        residual: residual.map(values),
         // All tokens are one picture's where pictures make no difference.
         tokens: if is_rows { batch * tokens } else { tokens },
         batch: if is_rows { 1 } else { batch },
@@ -145,15 +145,24 @@ impl Product<'_> {
         let width = match self.plan.activation {
             None => COLUMNS,
             Some(Activation::Geglu) => {
-                sums.chunks_exact_mut(COLUMNS).for_each(|sums| {
+                for sums in sums.chunks_exact_mut(COLUMNS) {
                     let gated = mul(load(sums), gelu(load(&sums[LANES..])));
                     store(gated, sums);
-                });
+                }
                 LANES
             }
-            Some(Activation::Gelu) => each(sums, |x| gelu(x)),
-            Some(Activation::QuickGelu) => each(sums, |x| swish(x, 1.702)),
-            Some(Activation::Silu) => each(sums, |x| swish(x, 1.0)),
+            Some(activation) => {
+                for four in sums.chunks_exact_mut(LANES) {
+                    let value = load(four);
+                    let value = match activation {
+                        Activation::QuickGelu => swish(value, 1.702),
+                        Activation::Silu => swish(value, 1.0),
+                        Activation::Gelu | Activation::Geglu => gelu(value),
+                    };
+                    store(value, four);
+                }
+                COLUMNS
+            }
         };
         let first = block.tile * width;
         let width = width.min(self.outputs - first);
@@ -193,14 +202,6 @@ impl Product<'_> {
     }
 }
 
-/// Puts a function's values in place of all numbers; gives how many of a token there are.
-#[inline]
-#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
-fn each(sums: &mut [f32], function: impl Fn(Vector) -> Vector) -> usize {
-    sums.chunks_exact_mut(LANES).for_each(|four| store(function(load(four)), four));
-    COLUMNS
-}
-
 /// Copies values of one length, with a residual where there is one.
 #[inline]
 #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
@@ -211,7 +212,8 @@ fn write(from: &[f32], residual: Option<&[f32]>, to: &mut [f32]) {
         let value = residual.map_or(value, |residual| add(value, load(&residual[at..])));
         store(value, &mut to[at..]);
     }
-    for at in whole..from.len() {
-        to[at] = from[at] + residual.map_or(0.0, |residual| residual[at]);
+    to[whole..].copy_from_slice(&from[whole..]);
+    if let Some(residual) = residual {
+        to[whole..].iter_mut().zip(&residual[whole..]).for_each(|(to, residual)| *to += residual);
     }
 }

@@ -94,7 +94,8 @@ fn scale_each(values: &mut [f32], weight: &[f32], bias: &[f32], mean: f32, scale
         let value = madd(centred, load(&weight[at..]), load(&bias[at..]));
         store(if silu { swish(value, 1.0) } else { value }, &mut values[at..]);
     }
-    for at in whole..values.len() {
-        scale_all(&mut values[at..=at], mean, weight[at] * scale, bias[at], silu);
+    let rest = values[whole..].chunks_exact_mut(1).zip(&weight[whole..]).zip(&bias[whole..]);
+    for ((value, &weight), &bias) in rest {
+        scale_all(value, mean, weight * scale, bias, silu);
     }
 }
