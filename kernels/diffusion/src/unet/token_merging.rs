@@ -94,9 +94,9 @@ impl TokenMerger {
 /// Which tokens become one.
 #[derive(Debug, Clone)]
 pub(super) struct Merge {
-    /// Places of the tokens that stay themselves, of those that others are merged into, and of those that are, each
-    /// `[batch, tokens]`.
-    unmerged: Tensor<2, Int>,
+    /// Places of the tokens that stay themselves, where some do, of those that others are merged into, and of those that are,
+    /// each `[batch, tokens]`.
+    unmerged: Option<Tensor<2, Int>>,
     targets: Tensor<2, Int>,
     sources: Tensor<2, Int>,
     /// Into which target each source goes, `[batch, merged]`.
@@ -116,10 +116,10 @@ impl Merge {
         let order = descending(closest.reshape([batch, count]));
         let nearest = nearest.reshape([batch, count]);
         let first = order.clone().narrow(1, 0, merged);
-        let rest = order.narrow(1, merged, count - merged);
+        let rest = (merged < count).then(|| order.narrow(1, merged, count - merged));
         Self {
             into: nearest.gather(1, first.clone()),
-            unmerged: sources.clone().gather(1, rest),
+            unmerged: rest.map(|rest| sources.clone().gather(1, rest)),
             sources: sources.gather(1, first),
             targets,
         }
@@ -140,7 +140,11 @@ impl Merge {
         let device = tokens.device();
         let ones = |length| Tensor::<2>::ones([batch, length], &device);
         let counts = ones(count).scatter(1, self.into.clone(), ones(merged), IndexingUpdateOp::Add);
-        Tensor::cat(vec![at(tokens, &self.unmerged), sums / counts.reshape([batch, count, 1])], 1)
+        let means = sums / counts.reshape([batch, count, 1]);
+        match &self.unmerged {
+            Some(unmerged) => Tensor::cat(vec![at(tokens, unmerged), means], 1),
+            None => means,
+        }
     }
 
     /// Every token as the one that it was merged into.
@@ -151,11 +155,13 @@ impl Merge {
     /// - output: `[batch, tokens, channels]`
     pub(super) fn back(&self, merged: Tensor<3>) -> Tensor<3> {
         let [batch, _, channels] = merged.dims();
-        let [[_, alone], [_, targets], [_, sources]] = [self.unmerged.dims(), self.targets.dims(), self.sources.dims()];
+        let [[_, targets], [_, sources]] = [self.targets.dims(), self.sources.dims()];
+        let alone = self.unmerged.as_ref().map_or(0, |unmerged| unmerged.dims()[1]);
         let own = merged.clone().narrow(1, alone, targets);
         let shared = at(own, &self.into);
         let all = Tensor::cat(vec![merged, shared], 1);
-        let places = Tensor::cat(vec![self.unmerged.clone(), self.targets.clone(), self.sources.clone()], 1);
+        let places = self.unmerged.iter().chain([&self.targets, &self.sources]).cloned().collect();
+        let places = Tensor::cat(places, 1);
         let empty = Tensor::zeros([batch, alone + targets + sources, channels], &all.device());
         empty.scatter(1, wide(&places, channels), all, IndexingUpdateOp::Add)
     }
