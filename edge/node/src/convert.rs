@@ -55,6 +55,16 @@ impl Kind {
         }
     }
 
+    /// The word for it in names.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Q8_0 => "q8_0",
+            Self::Q4_0 => "q4_0",
+            Self::F16 => "f16",
+            Self::F32 => "f32",
+        }
+    }
+
     fn quantisation(self) -> Quantisation {
         let keep_f16 = match self {
             Self::Q8_0 | Self::Q4_0 => KEPT.map(str::to_owned).to_vec(),

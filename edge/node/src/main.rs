@@ -17,6 +17,7 @@ mod model;
 mod output;
 mod parse;
 mod progress;
+mod pull;
 mod random_model;
 mod serve;
 mod train;
@@ -46,6 +47,10 @@ enum Command {
     Convert(convert::Convert),
     /// Enlarge a picture by a network
     Upscale(upscale::Upscale),
+    /// Fetch a model from a repository of the Hub, or of a server like it
+    Pull(pull::Pull),
+    /// List the models that were pulled, or remove one
+    Models(pull::Models),
     /// Work for an edge: ask it for jobs and hand in their pictures
     Serve(Box<serve::Serve>),
     /// Train a model
@@ -87,6 +92,8 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Inspect(inspect) => inspect.run(),
         Command::Convert(convert) => convert.run(),
         Command::Upscale(upscale) => upscale.run(),
+        Command::Pull(pull) => pull.run(),
+        Command::Models(models) => models.run(),
         Command::Serve(serve) => serve.run(),
         Command::Train(train) => train.run(),
         Command::RandomModel(model) => model.run(),

@@ -1,6 +1,6 @@
 //! A model from the command line.
 
-use crate::{progress, vocabulary};
+use crate::{progress, pull::Cache, vocabulary};
 use anyhow::{Context as _, Result};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
@@ -77,7 +77,8 @@ pub fn located(path: &Path) -> Result<PathBuf> {
     if path.exists() {
         return Ok(path.to_owned());
     }
-    Ok(path.to_owned())
+    let pulled = path.to_str().and_then(|name| Cache::of_user().ok()?.find(name));
+    Ok(pulled.unwrap_or_else(|| path.to_owned()))
 }
 
 /// Puts a model on a device, its quantised weights as they are where that serves it best.
