@@ -203,7 +203,7 @@ impl Bench<'_> {
         };
         let request = PipelineRequest { latents, init, ..request(run)? };
         let mut compared = self.encoded(&pipeline, run).await?;
-        compared.extend(self.generated(&pipeline, request).await?);
+        compared.extend(Box::pin(self.generated(&pipeline, request)).await?);
         Ok(compared)
     }
 

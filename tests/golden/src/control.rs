@@ -33,7 +33,7 @@ impl Bench<'_> {
             upscale: HiresUpscale::Latents(Filter::BilinearAntialiased),
             noise: Some(tensor(&self.recorded, "noise", self.device)?),
         });
-        self.generated(&pipeline, PipelineRequest { latents, hires, ..request(run)? }).await
+        Box::pin(self.generated(&pipeline, PipelineRequest { latents, hires, ..request(run)? })).await
     }
 
     /// The reference takes a mask's corners, draws noise three times, and leaves the decoder's pixels everywhere.
@@ -50,7 +50,7 @@ impl Bench<'_> {
             mask: Some(recorded("mask")?),
             inpaint,
         });
-        self.generated(&pipeline, PipelineRequest { init, ..request(run)? }).await
+        Box::pin(self.generated(&pipeline, PipelineRequest { init, ..request(run)? })).await
     }
 
     pub(crate) async fn controlnet(&self, model: &str, run: &Run, controls: &[ControlRun]) -> Result<Vec<Comparison>> {
@@ -63,6 +63,6 @@ impl Bench<'_> {
         });
         let controls = controls.collect::<Result<_>>()?;
         let latents = Some(tensor(&self.recorded, "latents", self.device)?);
-        self.generated(&pipeline, PipelineRequest { latents, controls, ..request(run)? }).await
+        Box::pin(self.generated(&pipeline, PipelineRequest { latents, controls, ..request(run)? })).await
     }
 }

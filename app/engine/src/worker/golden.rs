@@ -93,8 +93,9 @@ async fn answer(question: &str, session: &Rc<RefCell<Session>>) -> Result<(Value
 async fn latents(spec: &GenerateSpec, session: &Rc<RefCell<Session>>) -> Result<(Value, Vec<f32>), String> {
     let model = session.borrow().model().ok_or("no model is loaded")?;
     let request = PipelineRequest::from_spec(spec, None);
-    let made =
-        model.generate(request, &mut Silent, &CancelToken::default()).await.map_err(|error| error.to_string())?;
+    let made = Box::pin(model.generate(request, &mut Silent, &CancelToken::default()))
+        .await
+        .map_err(|error| error.to_string())?;
     let shape = made.latents.dims();
     let numbers = values(made.latents).await.map_err(|error| format!("{error:#}"))?;
     Ok((json!({ "shape": shape }), numbers))

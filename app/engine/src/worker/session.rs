@@ -206,7 +206,7 @@ async fn made(
 ) -> Result<Generated> {
     let picture = init.map(|(info, rgba)| init_picture(info, &rgba)).transpose()?;
     let request = PipelineRequest::from_spec(spec, picture.as_ref().map(|picture| (picture, model.device())));
-    Ok(model.generate(request, &mut Page { run }, token).await?)
+    Ok(Box::pin(model.generate(request, &mut Page { run }, token)).await?)
 }
 
 fn init_picture(info: ImageInfo, rgba: &[u8]) -> Result<Picture> {

@@ -102,7 +102,7 @@ impl Conditioning {
         });
         let steps = steps.collect();
         let texts = model.prompts.encode_texts(&list.texts)?;
-        let is_zero = |text: &Text| model.force_zeros && text.is_negative && text.text.is_empty();
+        let is_zero = |text: &Text| model.force_zeros && text.is_negative && text.says.is_empty();
         let texts = texts.into_iter().zip(&list.texts).map(|(encoded, text)| encoded.keeping(&[!is_zero(text)]));
         let sizes =
             model.has_added.then(|| [request.sizes.negative(request.size), request.sizes.positive(request.size)]);
@@ -158,7 +158,6 @@ impl Conditioning {
 }
 
 /// Whether every picture has one prompt, which counts once.
-#[expect(clippy::float_cmp, reason = "a weight that nobody wrote is exactly 1")]
 fn is_simple(weights: &[Vec<f64>]) -> bool {
     weights.iter().all(|weights| weights[..] == [1.0])
 }
@@ -216,7 +215,7 @@ impl List {
 
     fn place(&mut self, editing: &Editing, is_negative: bool, step: usize) -> usize {
         let clip_skip = if is_negative { self.negative_clip_skip } else { self.clip_skip };
-        let text = Text { text: editing.at(step, self.pass), clip_skip, is_plain: self.is_plain, is_negative };
+        let text = Text { says: editing.at(step, self.pass), clip_skip, is_plain: self.is_plain, is_negative };
         *self.places.entry(text).or_insert_with_key(|text| {
             self.texts.push(text.clone());
             self.texts.len() - 1

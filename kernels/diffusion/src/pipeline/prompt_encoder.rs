@@ -18,7 +18,7 @@ const MOST: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Text {
     /// What it says.
-    pub(super) text: String,
+    pub(super) says: String,
     /// Which layer of the text encoder is taken, counted from the last.
     pub(super) clip_skip: usize,
     /// Whether nothing in it has a meaning of its own; then it is cut off where a chunk is full.
@@ -64,7 +64,7 @@ impl PromptEncoder {
     pub fn encode(&self, texts: &[String], clip_skip: usize) -> Result<EncodedText, PromptError> {
         let texts: Vec<_> = texts
             .iter()
-            .map(|text| Text { text: text.clone(), clip_skip, is_plain: false, is_negative: false })
+            .map(|text| Text { says: text.clone(), clip_skip, is_plain: false, is_negative: false })
             .collect();
         Ok(EncodedText::cat(self.encode_texts(&texts)?))
     }
@@ -74,8 +74,8 @@ impl PromptEncoder {
     /// # Errors
     /// [`PromptError::Chunks`] for thousands of tokens.
     pub(super) fn encode_texts(&self, texts: &[Text]) -> Result<Vec<EncodedText>, PromptError> {
-        let cut = |Text { text, is_plain, .. }: &Text| {
-            if *is_plain { self.encoders.plain(text) } else { self.encoders.cut(&pieces(text)) }
+        let cut = |Text { says, is_plain, .. }: &Text| {
+            if *is_plain { self.encoders.plain(says) } else { self.encoders.cut(&pieces(says)) }
         };
         let mut cut: Vec<_> = texts.iter().map(cut).collect();
         let longest = cut.iter().map(Vec::len).max().unwrap_or(1);
@@ -83,7 +83,9 @@ impl PromptEncoder {
         if found > MOST {
             return Err(PromptError::Chunks { found, most: MOST });
         }
-        cut.iter_mut().for_each(|chunks| chunks.resize(longest, self.encoders.empty()));
+        for chunks in &mut cut {
+            chunks.resize(longest, self.encoders.empty());
+        }
 
         let mut remembered = self.remembered.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         self.encode_unknown(&mut remembered, texts, &cut);

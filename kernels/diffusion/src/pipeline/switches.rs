@@ -4,7 +4,9 @@ use super::GenerateError;
 use crate::unet::{FreeU, TokenMerger, TokenMerging};
 use serde::Deserialize;
 
-/// Switches on the denoiser. All can be combined, but for self-attention guidance and panoramas with `ControlNets`: the one
+/// Switches on the denoiser.
+///
+/// All can be combined, but for self-attention guidance and panoramas with `ControlNets`: the one
 /// would ask them about latents that were never theirs, the other shows the denoiser parts of a picture that they see whole.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(default)]

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 /// How tokens are merged; names and defaults are those of the paper's package, `tomesd`.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "the paper's package has them one by one")]
 pub struct TokenMerging {
     /// Share of the tokens that are merged into others.
     pub ratio: f64,

@@ -127,19 +127,22 @@ impl BasicTransformerBlock {
     /// With fewer tokens where the settings say so.
     fn forward_merged(&self, input: Tensor<3>, context: &Context, merge: &Merge, how: &TokenMerging) -> Tensor<3> {
         let normed = self.norm1.forward(input.clone());
-        let hidden = match how.attention {
-            true => self.attn1.forward_merged(normed, merge) + input,
-            false => self.attn1.forward(normed, input),
+        let hidden = if how.attention {
+            self.attn1.forward_merged(normed, merge) + input
+        } else {
+            self.attn1.forward(normed, input)
         };
         let normed = self.norm2.forward(hidden.clone());
-        let hidden = match how.cross_attention {
-            true => self.attn2.forward_cross_merged(normed, context, merge) + hidden,
-            false => self.attn2.forward_cross(normed, context, hidden),
+        let hidden = if how.cross_attention {
+            self.attn2.forward_cross_merged(normed, context, merge) + hidden
+        } else {
+            self.attn2.forward_cross(normed, context, hidden)
         };
         let normed = self.norm3.forward(hidden.clone());
-        match how.feed_forward {
-            true => merge.back(self.ff.alone(merge.forward(normed))) + hidden,
-            false => self.ff.forward(normed, hidden),
+        if how.feed_forward {
+            merge.back(self.ff.alone(merge.forward(normed))) + hidden
+        } else {
+            self.ff.forward(normed, hidden)
         }
     }
 }
