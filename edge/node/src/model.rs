@@ -60,7 +60,7 @@ impl ModelArgs {
 
     /// The model at `path`, or the one of this name that was pulled.
     pub fn open(&self, path: &Path) -> Result<ModelFiles> {
-        let path = located(path)?;
+        let path = located(path);
         // A folder has everything; the vocabulary is unpacked for files alone.
         let options = if path.is_file() { self.options()? } else { CheckpointOptions::default() };
         Ok(ModelFiles::open_with(&path, options)?)
@@ -73,12 +73,12 @@ pub fn open(path: &Path) -> Result<ModelFiles> {
 }
 
 /// `path` itself, or where the model of this name was pulled to.
-pub fn located(path: &Path) -> Result<PathBuf> {
+pub fn located(path: &Path) -> PathBuf {
     if path.exists() {
-        return Ok(path.to_owned());
+        return path.to_owned();
     }
     let pulled = path.to_str().and_then(|name| Cache::of_user().ok()?.find(name));
-    Ok(pulled.unwrap_or_else(|| path.to_owned()))
+    pulled.unwrap_or_else(|| path.to_owned())
 }
 
 /// Puts a model on a device, its quantised weights as they are where that serves it best.

@@ -175,6 +175,7 @@ fn open(path: &Path) -> Result<Box<dyn TensorSource>> {
     weights::open_path(path).with_context(|| format!("could not open {}", path.display()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
 fn failed(error: ExecutionError) -> anyhow::Error {
     anyhow::anyhow!("the device failed: {error:?}")
 }

@@ -7,6 +7,7 @@ use hyper::{StatusCode, header::CONTENT_RANGE};
 use indicatif::ProgressBar;
 use sha2::{Digest as _, Sha256};
 use std::{
+    fmt::Write as _,
     fs::{self, File, OpenOptions},
     io::{Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
@@ -19,7 +20,7 @@ const RANGE: u64 = 32 << 20;
 /// Most attempts in a row that bring nothing.
 const ATTEMPTS: u32 = 5;
 /// Longest silence within an answer.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// Where files come from.
 pub struct Source<'a> {
@@ -137,5 +138,10 @@ fn sha256_of(path: &Path) -> Result<String> {
             count => hasher.update(&buffer[..count]),
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    let hex = hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
+        // Writing into a string cannot fail.
+        write!(hex, "{byte:02x}").ok();
+        hex
+    });
+    Ok(hex)
 }

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use url::Url;
 
 /// Longest that an answer may be on its way to its first byte.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_mins(1);
 /// Largest list of files that is read.
 const MAX_LIST: usize = 16 << 20;
 /// Most pages of a list.
