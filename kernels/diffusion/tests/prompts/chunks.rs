@@ -15,8 +15,8 @@ fn tiny() -> Tokenizer {
     tokens.extend(signs.iter().map(|sign| format!("{sign}</w>")));
     tokens.extend(["re", "red</w>", "ca", "cat</w>", "<|startoftext|>", END].map(str::to_owned));
     let vocab: BTreeMap<_, _> = tokens.into_iter().zip(0_u32..).collect();
-    let vocab = serde_json::to_string(&vocab).unwrap();
-    Tokenizer::new(&vocab, "#version: 0.2\nr e\nre d</w>\nc a\nca t</w>\n", END).unwrap()
+    let vocab = serde_json::to_string(&vocab).expect("a map of numbers");
+    Tokenizer::new(&vocab, "#version: 0.2\nr e\nre d</w>\nc a\nca t</w>\n", END).expect("a small tokenizer")
 }
 
 /// The chunks of a text that have room for ten tokens.
