@@ -252,7 +252,8 @@ mod tests {
         }
 
         #[test]
-        fn blocks_of_any_scale_and_offset_come_back(scale in -12i32..12, offset in -3.0f32..3.0) {
+        // Far smaller values would make Q6_K's one scale a half that has lost its digits, in ggml as here.
+        fn blocks_of_any_scale_and_offset_come_back(scale in -6i32..12, offset in -3.0f32..3.0) {
             let scale = 2f32.powi(scale);
             let values: Vec<f32> = (0..256).map(|index| ((index as f32 * 0.7).sin() + offset) * scale).collect();
             for dtype in [Dtype::Q4K, Dtype::Q5K, Dtype::Q6K, Dtype::Q4_1, Dtype::Q5_1, Dtype::Q5_0, Dtype::Q4_0] {
