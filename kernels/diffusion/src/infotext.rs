@@ -1,23 +1,24 @@
 //! The parameters of a picture as one text, in the form that web UIs write and read back.
 
+use crate::metadata::{joined, quoted};
 use spec::{GenerateSpec, NoiseKind, SchedulerKind};
 
 /// Prompt, negative prompt and one line of `Key: value` pairs.
 ///
 /// The form is that of Stable Diffusion web UI's `infotext`; `scheduler` is the one that was really used.
 pub fn infotext(spec: &GenerateSpec, scheduler: SchedulerKind, model: &str) -> String {
-    let mut text = spec.prompt.trim().to_owned();
-    if !spec.negative_prompt.trim().is_empty() {
-        text.push_str("\nNegative prompt: ");
-        text.push_str(spec.negative_prompt.trim());
-    }
+    infotext_with(spec, scheduler, model, &[])
+}
+
+/// The same with more pairs, for what a spec does not say.
+pub fn infotext_with(spec: &GenerateSpec, scheduler: SchedulerKind, model: &str, more: &[(&str, String)]) -> String {
     let mut pairs = vec![
         format!("Steps: {}", spec.steps.get()),
         format!("Sampler: {}", scheduler.infotext_name()),
         format!("CFG scale: {}", spec.guidance.get()),
         format!("Seed: {}", spec.seed.0),
         format!("Size: {}x{}", spec.size.width(), spec.size.height()),
-        format!("Model: {model}"),
+        format!("Model: {}", quoted(model)),
     ];
     if spec.guidance_rescale.get() > 0.0 {
         pairs.push(format!("CFG Rescale: {}", spec.guidance_rescale.get()));
@@ -34,7 +35,8 @@ pub fn infotext(spec: &GenerateSpec, scheduler: SchedulerKind, model: &str) -> S
     };
     pairs.push(format!("RNG: {source}"));
     pairs.push(format!("Version: darkroom {}", env!("CARGO_PKG_VERSION")));
-    format!("{text}\n{}", pairs.join(", "))
+    pairs.extend(more.iter().map(|(key, value)| format!("{key}: {}", quoted(value))));
+    joined(&spec.prompt, &spec.negative_prompt, &pairs)
 }
 
 #[cfg(test)]

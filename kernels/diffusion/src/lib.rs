@@ -12,6 +12,7 @@ pub mod config;
 pub mod controlnet;
 pub mod infotext;
 pub mod inpaint;
+pub mod metadata;
 pub mod nn;
 pub mod noise;
 pub mod picture;
