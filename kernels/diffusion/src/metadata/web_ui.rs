@@ -39,7 +39,7 @@ pub fn parse(text: &str) -> Metadata {
 /// Keeps a pair under its own name, or as one of the others where it has none or cannot be read.
 fn put(to: &mut Metadata, key: String, value: String) {
     fn set<T: std::str::FromStr>(place: &mut Option<T>, value: &str) -> bool {
-        let parsed = value.trim().parse().ok();
+        let parsed = value.parse().ok();
         let is_new = place.is_none() && parsed.is_some();
         if is_new {
             *place = parsed;
