@@ -4,6 +4,7 @@ mod control;
 mod guidance;
 mod hires;
 mod inpaint;
+mod prompting;
 mod safety;
 
 use crate::{
@@ -17,7 +18,7 @@ use clap::Args;
 use diffusion::{
     infotext::infotext,
     picture::Picture,
-    pipeline::{ModelCard, PipelineRequest},
+    pipeline::{ModelCard, PipelineRequest, Prompting},
     safety::Reviewed,
 };
 use spec::{
@@ -36,6 +37,7 @@ use self::{
     control::ControlArgs,
     hires::HiresArgs,
     inpaint::{InpaintArgs, Prepared},
+    prompting::{PromptArgs, Recipe},
 };
 
 const USUAL_SIZE: (u32, u32) = (512, 512);
@@ -49,38 +51,40 @@ pub struct Generate {
     #[command(flatten)]
     model_args: model::ModelArgs,
     /// What to draw
-    #[arg(long)]
-    prompt: String,
+    #[arg(long, required_unless_present = "from")]
+    prompt: Option<String>,
     /// What to keep away from
-    #[arg(long, default_value = "", hide_default_value = true)]
-    negative_prompt: String,
+    #[arg(long)]
+    negative_prompt: Option<String>,
+    #[command(flatten)]
+    prompts: PromptArgs,
     /// Denoising steps, 1 to 1000 [default: the model's, else 20]
     #[arg(long, value_parser = whole::<Steps>, allow_negative_numbers = true)]
     steps: Option<Steps>,
     /// Guidance scale, 0 to 50; up to 1 switches guidance off [default: the model's, else 7.5]
     #[arg(long, value_parser = number::<Guidance>, allow_negative_numbers = true)]
     guidance: Option<Guidance>,
-    /// Share of guidance rescaling, 0 to 1
-    #[arg(long, value_parser = number::<GuidanceRescale>, allow_negative_numbers = true, default_value = "0")]
-    guidance_rescale: GuidanceRescale,
+    /// Share of guidance rescaling, 0 to 1 [default: 0]
+    #[arg(long, value_parser = number::<GuidanceRescale>, allow_negative_numbers = true)]
+    guidance_rescale: Option<GuidanceRescale>,
     /// ddim, euler, euler-karras, euler-a, dpmpp-2m or dpmpp-2m-karras [default: the model's]
     #[arg(long)]
     scheduler: Option<SchedulerKind>,
     /// Seed of the first picture, the next has the next number [default: random]
     #[arg(long)]
     seed: Option<u64>,
-    /// Generator of the noise: philox or torch-cpu
-    #[arg(long, default_value = "philox")]
-    noise: NoiseKind,
+    /// Generator of the noise: philox or torch-cpu [default: philox]
+    #[arg(long)]
+    noise: Option<NoiseKind>,
     /// Pixels across [default: the model's, else 512]
     #[arg(long)]
     width: Option<u32>,
     /// Pixels down [default: the model's, else 512]
     #[arg(long)]
     height: Option<u32>,
-    /// Layer of the text encoder, counted from the last (2 is the last but one)
-    #[arg(long, value_parser = whole::<ClipSkip>, allow_negative_numbers = true, default_value = "1")]
-    clip_skip: ClipSkip,
+    /// Layer of the text encoder, counted from the last (2 is the last but one) [default: 1]
+    #[arg(long, value_parser = whole::<ClipSkip>, allow_negative_numbers = true)]
+    clip_skip: Option<ClipSkip>,
     /// Picture to start from: PNG, JPEG or WebP
     #[arg(long, value_name = "FILE")]
     init_image: Option<PathBuf>,
@@ -120,13 +124,17 @@ impl Generate {
         check_folder(&self.out)?;
         self.save_latents.as_deref().map_or(Ok(()), check_folder)?;
         let files = self.model_args.open(&self.model)?;
-        let mut spec = self.spec(&files.card)?;
+        let recipe = self.prompts.recipe()?;
+        recipe.check(self.init_image.is_some())?;
+        let mut spec = self.spec(&files.card, &recipe)?;
         let (init, prepared) = self.start(&mut spec, &files.card)?;
         let device = self.device.open()?;
         let mut request = PipelineRequest::from_spec(&spec, init.as_ref().map(|picture| (picture, &device)));
         if let (Some(prepared), Some(init)) = (&prepared, &mut request.init) {
             prepared.tell(init, &device);
         }
+        request.prompting = self.prompts.prompting(&recipe);
+        let prompting = request.prompting;
         request.controls = self.control.load(spec.size, &device)?;
         request.vae_tiling = self.hires.tiling();
         request.switches = self.guided.switches();
@@ -164,10 +172,14 @@ impl Generate {
             );
             latents::write(path, &made)?;
         }
-        let mut report = self.write_pictures(&drafts, &spec, scheduler, &model::name(&files, &self.model))?;
+        let mut report =
+            self.write_pictures(&drafts, &spec, scheduler, prompting, &model::name(&files, &self.model))?;
         let first = made.pictures.first().map(|picture| (picture.width, picture.height));
         let (steps, (width, height)) = (spec.steps.get(), first.unwrap_or((spec.size.width(), spec.size.height())));
         writeln!(report, "{}, {steps} steps, {width}x{height}, {seconds:.1} s", scheduler.infotext_name())?;
+        if let Some(left_out) = recipe.left_out() {
+            writeln!(report, "{left_out}")?;
+        }
         output::print(&report)
     }
 
@@ -182,24 +194,29 @@ impl Generate {
         Ok((Some(prepared.picture.clone()), Some(prepared)))
     }
 
-    fn spec(&self, card: &ModelCard) -> Result<GenerateSpec> {
-        let (width, height) = card.native_size.unwrap_or(USUAL_SIZE);
+    fn spec(&self, card: &ModelCard, recipe: &Recipe) -> Result<GenerateSpec> {
+        let size = recipe.size()?.map(<(u32, u32)>::from);
+        let (width, height) = size.or(card.native_size).unwrap_or(USUAL_SIZE);
         let of_card = "the model's own card has a value that cannot be";
         let steps = card.steps.map(Steps::new).transpose().context(of_card)?;
         let guidance = card.guidance.map(Guidance::new).transpose().context(of_card)?;
+        let prompt = self.prompt.clone().or_else(|| recipe.prompt()).unwrap_or_default();
+        let negative_prompt = self.negative_prompt.clone().or_else(|| recipe.negative_prompt()).unwrap_or_default();
+        let (prompt, negative_prompt) = self.prompts.styled(prompt, negative_prompt)?;
+        let strength = self.strength.or(recipe.strength()?).unwrap_or_default();
         Ok(GenerateSpec {
-            prompt: self.prompt.clone(),
-            negative_prompt: self.negative_prompt.clone(),
-            steps: self.steps.or(steps).unwrap_or_default(),
-            guidance: self.guidance.or(guidance).unwrap_or_default(),
-            guidance_rescale: self.guidance_rescale,
-            scheduler: self.scheduler,
-            seed: Seed(self.seed.unwrap_or_else(random_seed)),
-            noise: self.noise,
+            prompt,
+            negative_prompt,
+            steps: self.steps.or(recipe.steps()?).or(steps).unwrap_or_default(),
+            guidance: self.guidance.or(recipe.guidance()?).or(guidance).unwrap_or_default(),
+            guidance_rescale: self.guidance_rescale.or(recipe.guidance_rescale()?).unwrap_or_default(),
+            scheduler: self.scheduler.map_or_else(|| recipe.scheduler(), |own| Ok(Some(own)))?,
+            seed: Seed(self.seed.or(recipe.seed()).unwrap_or_else(random_seed)),
+            noise: self.noise.or(recipe.noise()).unwrap_or(NoiseKind::Philox),
             size: ImageSize::new(self.width.unwrap_or(width), self.height.unwrap_or(height))?,
-            clip_skip: self.clip_skip,
+            clip_skip: self.clip_skip.or(recipe.clip_skip()?).unwrap_or_default(),
             batch: self.batch,
-            init: self.init_image.as_ref().map(|_| InitImageSpec { strength: self.strength.unwrap_or_default() }),
+            init: self.init_image.as_ref().map(|_| InitImageSpec { strength }),
         })
     }
 
@@ -209,10 +226,12 @@ impl Generate {
         drafts: &[Reviewed],
         spec: &GenerateSpec,
         scheduler: SchedulerKind,
+        prompting: Prompting,
         model: &str,
     ) -> Result<String> {
         let mut report = String::new();
-        let more = [self.inpaint.infotext(), self.control.infotext()?, self.hires.infotext()].concat();
+        let prompts = prompting::infotext(prompting, spec.clip_skip.get());
+        let more = [prompts, self.inpaint.infotext(), self.control.infotext()?, self.hires.infotext()].concat();
         for (index, draft) in drafts.iter().enumerate() {
             let path = if drafts.len() == 1 { self.out.clone() } else { numbered(&self.out, index) };
             let seed = Seed(spec.seed.0.wrapping_add(index as u64));

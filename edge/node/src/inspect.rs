@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use diffusion::{
     checkpoint,
+    metadata::Metadata,
     pipeline::{ModelCard, ModelFiles, keys},
 };
 use indicatif::DecimalBytes;
@@ -21,16 +22,13 @@ use std::{
 };
 use weights::{FileReader, Format, GgufFile, GgufValue, SafetensorsFile, TensorInfo, TensorSource as _};
 
-const PNG_MAGIC: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
-/// Most memory that the texts of a PNG may take.
-const PNG_BYTES: usize = 64 << 20;
 /// Most of a metadata value that is shown.
 const SHOWN: usize = 100;
 
 /// What to look into.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// Model folder, GGUF, safetensors, or a PNG with parameters
+    /// Model folder, GGUF, safetensors, or a picture (PNG, JPEG, WebP) with parameters
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Print one JSON object
@@ -57,13 +55,12 @@ impl Inspect {
         if !file.exists() {
             bail!("{shown} does not exist");
         }
-        if is_png(file) {
-            let text = parameters(file)?
-                .with_context(|| format!("{shown} carries no parameters; it was not drawn here, or was saved anew"))?;
+        if is_picture(file) {
+            let metadata = metadata(file)?;
             return if self.json {
-                output::print_json(&json!({ "parameters": text }))
+                output::print_json(&json!({ "parameters": metadata.raw, "picture": metadata.json() }))
             } else {
-                output::print(&format!("{text}\n"))
+                output::print(&format!("{}\n", metadata.text()))
             };
         }
         let contents = if file.is_dir() {
@@ -75,32 +72,25 @@ impl Inspect {
     }
 }
 
-fn is_png(path: &Path) -> bool {
-    let mut start = [0; PNG_MAGIC.len()];
-    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == PNG_MAGIC
+fn is_picture(path: &Path) -> bool {
+    let mut start = [0; 12];
+    let is_read = File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok();
+    let is_webp = start.starts_with(b"RIFF") && start.ends_with(b"WEBP");
+    is_read && (is_webp || start.starts_with(b"\x89PNG") || start.starts_with(&[0xFF, 0xD8, 0xFF]))
 }
 
-/// The text chunk `parameters`, before or behind the pixels, in any of the three ways in which PNG writes text.
+/// What a picture says of how it was drawn.
+pub fn metadata(path: &Path) -> Result<Metadata> {
+    let shown = path.display();
+    let file = File::open(path).with_context(|| format!("could not read {shown}"))?;
+    let found = Metadata::read(&mut BufReader::new(file)).with_context(|| format!("could not read {shown}"))?;
+    found.with_context(|| format!("{shown} carries no parameters; it was saved anew, or by a program that writes none"))
+}
+
+/// The same in a web UI's form; `None` where it says nothing.
 pub fn parameters(path: &Path) -> Result<Option<String>> {
     let file = File::open(path).with_context(|| format!("could not read {}", path.display()))?;
-    let decoder = png::Decoder::new_with_limits(BufReader::new(file), png::Limits { bytes: PNG_BYTES });
-    let damaged = || format!("{} is not a whole PNG", path.display());
-    let mut reader = decoder.read_info().with_context(damaged)?;
-    let find = |info: &png::Info<'_>| {
-        let plain = info.uncompressed_latin1_text.iter().filter(|chunk| chunk.keyword == "parameters");
-        let packed = info.compressed_latin1_text.iter().filter(|chunk| chunk.keyword == "parameters");
-        let unicode = info.utf8_text.iter().filter(|chunk| chunk.keyword == "parameters");
-        plain
-            .map(|chunk| chunk.text.clone())
-            .chain(packed.filter_map(|chunk| chunk.get_text().ok()))
-            .chain(unicode.filter_map(|chunk| chunk.get_text().ok()))
-            .next()
-    };
-    if let Some(text) = find(reader.info()) {
-        return Ok(Some(text));
-    }
-    reader.finish().with_context(damaged)?;
-    Ok(find(reader.info()))
+    Ok(Metadata::read(&mut BufReader::new(file))?.map(|metadata| metadata.text()))
 }
 
 impl Contents {
