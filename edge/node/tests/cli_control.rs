@@ -293,6 +293,10 @@ fn canvas_is_added_at_any_side() {
     let error = folder.refused(&["--init-image", &init, "--outpaint-left", "8"]);
     assert!(error.contains("both sides must be multiples of 32"), "{error}");
     assert!(folder.refused(&["--outpaint-left", "32"]).contains("--init-image"));
+    let error = folder.refused(&["--init-image", &init, "--outpaint-top", "2047"]);
+    assert!(error.contains("the larger canvas would be 64 x 2079"), "{error}");
+    let error = folder.refused(&["--init-image", &init, "--hires-scale", "2"]);
+    assert!(error.contains("cannot be used with"), "{error}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use std::{path::Path, sync::Arc};
 #[derive(Debug, Args)]
 pub struct HiresArgs {
     /// Draw once more, so many times larger, from what was drawn first: 1 to 8
-    #[arg(long, value_name = "FACTOR", value_parser = factor, allow_negative_numbers = true)]
+    #[arg(long, value_name = "FACTOR", value_parser = factor, allow_negative_numbers = true, conflicts_with = "init_image")]
     hires_scale: Option<f64>,
     /// How much is drawn anew in the second pass, 0 to 1
     #[arg(long, value_parser = number::<Strength>, allow_negative_numbers = true, default_value = "0.7", requires = "hires_scale")]

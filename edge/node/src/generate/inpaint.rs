@@ -38,16 +38,16 @@ pub struct InpaintArgs {
     #[arg(long, value_name = "PIXELS", default_value_t = 32, requires = "only_masked")]
     only_masked_padding: u32,
     /// Pixels to add at the left of the initial picture
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(0..=2048), default_value_t = 0, requires = "init_image", conflicts_with = "mask")]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(0..=2048), default_value_t = 0, requires = "init_image", conflicts_with_all = ["mask", "width", "height"])]
     outpaint_left: u32,
     /// Pixels to add at its right
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(0..=2048), default_value_t = 0, requires = "init_image", conflicts_with = "mask")]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(0..=2048), default_value_t = 0, requires = "init_image", conflicts_with_all = ["mask", "width", "height"])]
     outpaint_right: u32,
     /// Pixels to add above it
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(0..=2048), default_value_t = 0, requires = "init_image", conflicts_with = "mask")]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(0..=2048), default_value_t = 0, requires = "init_image", conflicts_with_all = ["mask", "width", "height"])]
     outpaint_top: u32,
     /// Pixels to add below it
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(0..=2048), default_value_t = 0, requires = "init_image", conflicts_with = "mask")]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(0..=2048), default_value_t = 0, requires = "init_image", conflicts_with_all = ["mask", "width", "height"])]
     outpaint_bottom: u32,
 }
 
@@ -102,7 +102,7 @@ impl InpaintArgs {
         let sides = self.outpaint();
         let (picture, mask) = match &self.mask {
             None if sides.is_empty() => return Ok(None),
-            None => outpaint(&init_image::picture(init_image::decode(path)?.into_rgb8()), &sides),
+            None => larger(path, &sides)?,
             Some(mask) => self.picture_and_mask(path, mask)?,
         };
         let (mask, is_own_size) = (mask.blurred(self.mask_blur), width.is_none() && height.is_none());
@@ -212,6 +212,15 @@ impl Prepared {
             None => made,
         }
     }
+}
+
+/// The picture in `path` with more canvas, whose size is checked before it is filled.
+fn larger(path: &Path, sides: &Outpaint) -> Result<(Picture, Mask)> {
+    let picture = init_image::picture(init_image::decode(path)?.into_rgb8());
+    let (width, height) = (picture.width + sides.left + sides.right, picture.height + sides.top + sides.bottom);
+    ImageSize::new(width, height)
+        .with_context(|| format!("the larger canvas would be {width} x {height}; add other numbers of pixels"))?;
+    Ok(outpaint(&picture, sides))
 }
 
 /// The picture in another size, its own bytes where it has that already.

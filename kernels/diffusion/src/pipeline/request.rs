@@ -56,7 +56,7 @@ pub struct PipelineRequest {
     pub controls: Vec<Control>,
     /// When pictures go through the autoencoder in tiles.
     pub vae_tiling: TilingMode,
-    /// A second pass over larger pictures.
+    /// A second pass over larger pictures; what a mask keeps, it keeps in the first pass alone.
     pub hires: Option<Hires>,
     /// What the run does otherwise.
     pub switches: Switches,
