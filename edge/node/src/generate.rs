@@ -1,5 +1,6 @@
 //! `darkroom generate`.
 
+mod adapters;
 mod control;
 mod guidance;
 mod hires;
@@ -18,7 +19,7 @@ use clap::Args;
 use diffusion::{
     infotext::infotext,
     picture::Picture,
-    pipeline::{ModelCard, PipelineRequest, Prompting},
+    pipeline::{LoadOptions, ModelCard, PipelineRequest, PromptSyntax, Prompting},
     safety::Reviewed,
 };
 use spec::{
@@ -34,6 +35,7 @@ use std::{
 };
 
 use self::{
+    adapters::AdapterArgs,
     control::ControlArgs,
     hires::HiresArgs,
     inpaint::{InpaintArgs, Prepared},
@@ -96,6 +98,8 @@ pub struct Generate {
     #[command(flatten)]
     control: ControlArgs,
     #[command(flatten)]
+    adapters: AdapterArgs,
+    #[command(flatten)]
     hires: HiresArgs,
     /// Pictures to draw, 1 to 16; more than one are written as x-0.png, x-1.png, …
     #[arg(long, value_parser = whole::<BatchSize>, allow_negative_numbers = true, default_value = "1")]
@@ -123,19 +127,25 @@ impl Generate {
     pub fn run(self) -> Result<()> {
         check_folder(&self.out)?;
         self.save_latents.as_deref().map_or(Ok(()), check_folder)?;
-        let files = self.model_args.open(&self.model)?;
+        let mut files = self.model_args.open(&self.model)?;
+        adapters::tune(&mut files);
         let recipe = self.prompts.recipe()?;
         recipe.check(self.init_image.is_some())?;
         let mut spec = self.spec(&files.card, &recipe)?;
+        let prompting = Prompting { has_networks: true, ..self.prompts.prompting(&recipe) };
+        let keeps_halves = self.device != DeviceKind::Cpu && LoadOptions::for_files(&files).keep_quantised;
+        // A plain prompt has no networks in it.
+        let asking = if prompting.syntax == PromptSyntax::Plain { "" } else { &spec.prompt };
+        let files = self.adapters.over(files, asking, keeps_halves)?;
         let (init, prepared) = self.start(&mut spec, &files.card)?;
         let device = self.device.open()?;
         let mut request = PipelineRequest::from_spec(&spec, init.as_ref().map(|picture| (picture, &device)));
         if let (Some(prepared), Some(init)) = (&prepared, &mut request.init) {
             prepared.tell(init, &device);
         }
-        request.prompting = self.prompts.prompting(&recipe);
-        let prompting = request.prompting;
+        request.prompting = prompting;
         request.controls = self.control.load(spec.size, &device)?;
+        request.sizes = self.adapters.sizes();
         request.vae_tiling = self.hires.tiling();
         request.switches = self.guided.switches();
         if let Some(path) = &self.latents {

@@ -76,6 +76,7 @@ impl RandomModel {
             unet: part(|builder| Ok(UNet2DConditionModel::new(builder, &unet_config).map(drop)?))?,
             text_encoder: part(|builder| Ok(ClipTextModel::new(builder, &text_config).map(drop)?))?,
             text_encoder_2: None,
+            added_tokens: Vec::new(),
             vae: if self.vae { Some((vae, full?)) } else { None },
             tiny_vae: Some((tiny, part(|builder| Ok(AutoencoderTiny::new(builder, &tiny_config).map(drop)?))?)),
             unet_config: unet,

@@ -159,7 +159,10 @@ fn saved_latents_equal_the_reference_s() {
         (folder.file("latents.safetensors"), folder.file("saved.safetensors"), folder.file("x.png"));
     let mut count = 0;
     for case in Data::folder().manifest().unwrap().cases {
-        let Kind::Text2img { model, request } = case.kind else { continue };
+        let Kind::Text2img { model, request, loras } = case.kind else { continue };
+        if !loras.is_empty() || model.contains("sdxl") {
+            continue; // In a file of their own.
+        }
         count += 1;
         let reference = recorded(&case.file);
         let sides = write_first_noise(&reference, &latents).map(|side| (side * 8).to_string());

@@ -7,6 +7,7 @@
 //! The block form: a constructor takes a [`nn::Builder`] and sizes; `forward` names its axes in a `# Shapes` section with the
 //! words of its own destructuring. Tolerances against the reference are in `tests/golden`.
 
+pub mod adapters;
 pub mod checkpoint;
 pub mod config;
 pub mod controlnet;

@@ -136,7 +136,8 @@ def lora_xl(out):
     for encoder in ("te1", "te2"):
         for layer in range(4):
             inner = f"lora_{encoder}_text_model_encoder_layers_{layer}"
-            add(f"{inner}_self_attn_q_proj", 32, 32)
+            for projection in ("q", "k", "v", "out"):  # without the last the reference leaves the others out
+                add(f"{inner}_self_attn_{projection}_proj", 32, 32)
             add(f"{inner}_mlp_fc1", 64, 32)
     save_file(kohya, out / "models/tiny-lora/lora-xl-kohya.safetensors")
     save_file({"clip_l": (torch.randn(2, 32) * 0.05).half(), "clip_g": (torch.randn(2, 32) * 0.05).half()},

@@ -4,7 +4,7 @@ mod safety;
 mod switched;
 
 use crate::{
-    Case, Comparison, Data, Kind, Run, Tensors, compare,
+    Case, Comparison, Data, Kind, LoraRun, Run, Tensors, compare,
     tensors::{numbers, tensor},
 };
 use anyhow::{Context as _, Result};
@@ -38,9 +38,9 @@ pub async fn run(case: &Case, data: &Data, device: &Device) -> Result<Vec<Compar
         Kind::VaeTiled { model, tile } => on.vae(model, Some(VaeTiling { tile: *tile, ..VaeTiling::default() })).await,
         Kind::Taesd { folder } => on.taesd(folder).await,
         Kind::Scheduler { scheduler, config, steps } => on.scheduler(*scheduler, config, *steps).await,
-        Kind::Text2img { model, request } | Kind::Img2img { model, request } => {
-            Box::pin(on.pipeline(model, request)).await
-        }
+        Kind::Text2img { model, request, loras } => Box::pin(on.pipeline(model, request, loras)).await,
+        Kind::Img2img { model, request } => Box::pin(on.pipeline(model, request, &[])).await,
+        Kind::Embedding { model, embedding, prompt } => on.embedding(model, embedding, prompt).await,
         Kind::Controlnet { model, request, controls } => Box::pin(on.controlnet(model, request, controls)).await,
         Kind::Inpaint { model, request } => Box::pin(on.inpaint(model, request)).await,
         Kind::Upscale { folder, networks } => on.upscale(folder, networks).await,
@@ -181,8 +181,9 @@ impl Bench<'_> {
         Ok(compared)
     }
 
-    async fn pipeline(&self, model: &str, run: &Run) -> Result<Vec<Comparison>> {
-        let pipeline = StableDiffusion::load(&self.data.model(model)?, self.device, LoadOptions::default())?;
+    async fn pipeline(&self, model: &str, run: &Run, loras: &[LoraRun]) -> Result<Vec<Comparison>> {
+        let files = self.with_loras(self.data.model(model)?, loras)?;
+        let pipeline = StableDiffusion::load(&files, self.device, LoadOptions::default())?;
         let recorded = |name| tensor(&self.recorded, name, self.device);
         let (latents, init) = if self.recorded.contains_key("image_in") {
             let pixels = recorded("image_in")? * 2.0 - 1.0;

@@ -126,6 +126,18 @@ pub enum Kind {
         model: String,
         /// Its parameters.
         request: Run,
+        /// What is added to its weights.
+        #[serde(default)]
+        loras: Vec<LoraRun>,
+    },
+    /// A text with a learned word.
+    Embedding {
+        /// Whose.
+        model: String,
+        /// The file of the word's vectors.
+        embedding: String,
+        /// What was encoded.
+        prompt: String,
     },
     /// A whole run from a picture.
     Img2img {
@@ -232,6 +244,15 @@ pub struct Run {
     pub switches: diffusion::pipeline::Switches,
 }
 
+/// One LoRA in a run.
+#[derive(Debug, Clone, Deserialize)]
+pub struct LoraRun {
+    /// Its file.
+    pub file: String,
+    /// How much of it is added.
+    pub weight: f64,
+}
+
 /// One ControlNet in a run.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ControlRun {
@@ -269,7 +290,7 @@ impl Data {
         Self::new(move |path| std::fs::read(folder.join(path)))
     }
 
-    fn bytes(&self, path: &str) -> Result<Vec<u8>> {
+    pub(crate) fn bytes(&self, path: &str) -> Result<Vec<u8>> {
         (self.read)(path).with_context(|| format!("cannot read {path}"))
     }
 
@@ -373,6 +394,7 @@ impl Data {
             vae: Some((vae_config.to_string(), self.component(&format!("{vae}/diffusion_pytorch_model.safetensors"))?)),
             text_encoder: self.component(&format!("{text_encoder}/model.safetensors"))?,
             text_encoder_2: second.transpose()?,
+            added_tokens: Vec::new(),
             tiny_vae: None,
             card: ModelCard::default(),
         })

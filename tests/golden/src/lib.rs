@@ -16,5 +16,5 @@ mod tensors;
 
 pub use cases::run;
 pub use comparison::{Comparison, compare, values, verdict};
-pub use data::{Case, ControlRun, Data, Kind, Manifest, Model, Run};
+pub use data::{Case, ControlRun, Data, Kind, LoraRun, Manifest, Model, Run};
 pub use tensors::{Tensors, read_all, to_gguf, to_safetensors};

@@ -132,9 +132,25 @@ pub fn open(source: &Rc<dyn TensorSource>, options: CheckpointOptions) -> Result
         vae: Some(vae),
         text_encoder,
         text_encoder_2,
+        added_tokens: Vec::new(),
         tiny_vae: base.tiny_vae,
         card: card(&**source, kind),
     })
+}
+
+/// The autoencoder in `source` under the names of either layout, with its configuration; `None` where there is none.
+///
+/// # Errors
+/// [`WeightsError`](weights::WeightsError) for tensors that do not make one.
+pub fn autoencoder(
+    source: &Rc<dyn TensorSource>,
+    is_xl: bool,
+) -> Result<Option<(String, Component)>, weights::WeightsError> {
+    let Some(place) = Layout::of(source.tensors()).autoencoder else { return Ok(None) };
+    let view = parts::autoencoder(source, place)?;
+    let generation = if is_xl { Generation::Sdxl } else { Generation::Sd1 };
+    let config = configs::autoencoder(view.tensors(), generation);
+    Ok(config.map(|config| (config.to_string(), component(view))))
 }
 
 const PAD_END: &str = "<|endoftext|>";

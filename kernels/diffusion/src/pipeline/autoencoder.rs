@@ -24,6 +24,16 @@ pub(super) enum AutoencoderConfig {
     Tiny(TinyVaeConfig),
 }
 
+/// Channels of the latents that an `AutoencoderKL`'s configuration describes.
+pub(crate) fn vae_channels(config: &str) -> Result<usize, ConfigError> {
+    Ok(parse::<VaeConfig>("vae", config)?.latent_channels)
+}
+
+/// Channels of the latents that a denoiser gives.
+pub(crate) fn latent_channels(files: &ModelFiles) -> Result<usize, ConfigError> {
+    Ok(parse::<crate::unet::UNetConfig>("unet", &files.unet_config)?.out_channels)
+}
+
 impl AutoencoderConfig {
     /// Of the full one, else of the small one.
     pub(super) fn of(files: &ModelFiles) -> Result<Self, LoadModelError> {

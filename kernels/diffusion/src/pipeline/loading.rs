@@ -8,6 +8,7 @@ use super::{
     stable_diffusion::parse,
 };
 use crate::{
+    adapters::added_ids,
     nn::{Builder, BuilderRoot},
     scheduler::SchedulerConfig,
     text::{ClipTextConfig, ClipTextModel, TextEncoder, TextEncoders, Tokenizer},
@@ -75,12 +76,22 @@ impl<'a> Loading<'a> {
     /// # Errors
     /// [`LoadModelError`] naming the part.
     pub fn new(files: &'a ModelFiles, device: &'a Device, options: LoadOptions) -> Result<Self, LoadModelError> {
-        let tokenizer = |pad: &str| Tokenizer::new(&files.vocab, &files.merges, pad).map(Arc::new);
+        let mut text_config: ClipTextConfig = parse("text_encoder", &files.text_config)?;
+        let added = added_ids(&files.added_tokens, text_config.vocab_size);
+        text_config.added_tokens = added.iter().map(|(_, ids)| ids.len()).sum();
+        let tokenizer = |pad: &str| {
+            let mut tokenizer = Tokenizer::new(&files.vocab, &files.merges, pad)?;
+            added.iter().for_each(|(word, ids)| tokenizer.add_token(word, ids.clone()));
+            Ok::<_, LoadModelError>(Arc::new(tokenizer))
+        };
         let second = match &files.text_encoder_2 {
-            Some(second) => Some((parse(SECOND, &second.config)?, tokenizer(&second.pad_token)?)),
+            Some(second) => {
+                let config: ClipTextConfig = parse(SECOND, &second.config)?;
+                let added_tokens = text_config.added_tokens;
+                Some((ClipTextConfig { added_tokens, ..config }, tokenizer(&second.pad_token)?))
+            }
             None => None,
         };
-        let text_config = parse("text_encoder", &files.text_config)?;
         let unet_config = parse("unet", &files.unet_config)?;
         check_conditioning(&text_config, second.as_ref().map(|(config, _)| config), &unet_config)?;
         let loading = Self {

@@ -22,12 +22,13 @@ mod stable_diffusion;
 mod started;
 mod switches;
 
+pub(crate) use autoencoder::{latent_channels, vae_channels};
 pub use control::Control;
 pub use hires::{Hires, HiresUpscale};
 pub use inpaint::{Inpaint, MaskCells, MaskedContent};
 pub use load_options::LoadOptions;
 pub use loading::{Loading, Part};
-pub use model_files::{Component, ModelCard, ModelFiles, ModelFilesError, SecondTextEncoder, keys};
+pub use model_files::{AddedToken, Component, ModelCard, ModelFiles, ModelFilesError, SecondTextEncoder, keys};
 pub use observer::{CancelToken, Observer, Silent};
 pub use prompt_encoder::PromptEncoder;
 pub use prompting::{PromptSyntax, Prompting};

@@ -55,6 +55,7 @@ pub enum ModelFilesError {
 }
 
 /// The weights of one part, and the prefix of its tensors' names.
+#[derive(Clone)]
 pub struct Component {
     /// Where the tensors are.
     pub source: std::rc::Rc<dyn TensorSource>,
@@ -63,6 +64,7 @@ pub struct Component {
 }
 
 /// The second text encoder of Stable Diffusion XL, which has the first one's vocabulary.
+#[derive(Clone)]
 pub struct SecondTextEncoder {
     /// `text_encoder_2/config.json`.
     pub config: String,
@@ -93,7 +95,17 @@ pub struct ModelCard {
     pub known_words: Vec<String>,
 }
 
+/// A word that stands for vectors behind the vocabulary's in the text encoders' tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedToken {
+    /// How it is written in prompts.
+    pub word: String,
+    /// How many vectors it stands for.
+    pub count: usize,
+}
+
 /// Everything that a pipeline is built from.
+#[derive(Clone)]
 pub struct ModelFiles {
     /// `unet/config.json`.
     pub unet_config: String,
@@ -115,6 +127,8 @@ pub struct ModelFiles {
     pub text_encoder: Component,
     /// The second text encoder, of models that have two.
     pub text_encoder_2: Option<SecondTextEncoder>,
+    /// Words that were added to the vocabulary.
+    pub added_tokens: Vec<AddedToken>,
     /// A small autoencoder for previews, or for everything, with its configuration.
     pub tiny_vae: Option<(String, Component)>,
     /// What the model says of itself.
@@ -184,6 +198,7 @@ impl ModelFiles {
                 pad_token: source.metadata(keys::PAD_2).unwrap_or("!").to_owned(),
                 force_zeros: source.metadata(keys::FORCE_ZEROS) != Some("false"),
             }),
+            added_tokens: Vec::new(),
             tiny_vae: source.metadata(keys::TAESD).map(|config| (config.to_owned(), part("taesd"))),
             card,
         })
@@ -301,6 +316,7 @@ mod folder {
                 vae: if tiny.is_dir() && !vae.is_dir() { None } else { Some(autoencoder(&vae)?) },
                 text_encoder: component(&folder.join("text_encoder"))?,
                 text_encoder_2: second_text_encoder(folder)?,
+                added_tokens: Vec::new(),
                 tiny_vae: if tiny.is_dir() { Some(autoencoder(&tiny)?) } else { None },
                 card,
             })

@@ -80,6 +80,11 @@ fn pictures_from_noise_equal_the_reference() -> Result<()> {
 }
 
 #[test]
+fn learned_words_equal_the_reference() -> Result<()> {
+    check(|kind| matches!(kind, Kind::Embedding { .. }))
+}
+
+#[test]
 fn pictures_from_pictures_equal_the_reference() -> Result<()> {
     check(|kind| matches!(kind, Kind::Img2img { .. }))
 }
