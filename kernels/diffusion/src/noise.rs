@@ -148,27 +148,119 @@ fn box_muller(block: &mut [f32]) {
     }
 }
 
+/// Hashes a seed and a place in a tree to seeds of its own, as `numpy.random.SeedSequence` does (O'Neill, 2015).
+#[derive(Debug, Clone)]
+pub(crate) struct SeedSequence {
+    pool: [u32; Self::POOL],
+}
+
+impl SeedSequence {
+    /// What `torchsde` gives its trees.
+    const POOL: usize = 24;
+
+    /// The pool of `entropy` and `place`, which is empty at the top.
+    pub(crate) fn new(entropy: u64, place: &[u64]) -> Self {
+        let words = |value: u64| {
+            let (low, high) = (value as u32, (value >> 32) as u32);
+            std::iter::once(low).chain((high > 0).then_some(high))
+        };
+        let mut input: Vec<u32> = words(entropy).collect();
+        // A place never looks like more entropy.
+        input.resize(Self::POOL, 0);
+        input.extend(place.iter().copied().flat_map(words));
+
+        let mut constant = 0x43B0_D7E5_u32;
+        let mut hash = |value: u32| {
+            let value = value ^ constant;
+            constant = constant.wrapping_mul(0x931E_8875);
+            let value = value.wrapping_mul(constant);
+            value ^ (value >> 16)
+        };
+        let mix = |kept: u32, added: u32| {
+            let value = kept.wrapping_mul(0xCA01_F9DD).wrapping_sub(added.wrapping_mul(0x4973_F715));
+            value ^ (value >> 16)
+        };
+        let mut pool: [u32; Self::POOL] = std::array::from_fn(|index| hash(input[index]));
+        for source in 0..Self::POOL {
+            for target in (0..Self::POOL).filter(|target| *target != source) {
+                pool[target] = mix(pool[target], hash(pool[source]));
+            }
+        }
+        for &word in &input[Self::POOL..] {
+            for kept in &mut pool {
+                *kept = mix(*kept, hash(word));
+            }
+        }
+        Self { pool }
+    }
+
+    /// Its first seeds, at most as many as the pool is large.
+    pub(crate) fn state<const N: usize>(&self) -> [u32; N] {
+        let mut constant = 0x8B51_F9DD_u32;
+        std::array::from_fn(|index| {
+            let value = self.pool[index] ^ constant;
+            constant = constant.wrapping_mul(0x58F3_8DED);
+            let value = value.wrapping_mul(constant);
+            value ^ (value >> 16)
+        })
+    }
+}
+
+/// A picture's seed and the generator that it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoiseSeed {
+    /// Which generator.
+    pub kind: NoiseKind,
+    /// Its seed.
+    pub seed: u64,
+}
+
+impl NoiseSeed {
+    /// The same generator with another seed.
+    pub(crate) const fn with(self, seed: u32) -> Self {
+        Self { kind: self.kind, seed: seed as u64 }
+    }
+
+    /// The generator's first `count` numbers of the standard normal distribution.
+    pub(crate) fn normal(self, count: usize) -> Vec<f32> {
+        Generator::new(self).normal(count)
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Generator {
     Philox(Philox),
     TorchCpu(TorchCpu),
 }
 
+impl Generator {
+    fn new(NoiseSeed { kind, seed }: NoiseSeed) -> Self {
+        match kind {
+            NoiseKind::Philox => Self::Philox(Philox::new(seed)),
+            NoiseKind::TorchCpu => Self::TorchCpu(TorchCpu::new(seed)),
+        }
+    }
+
+    fn normal(&mut self, count: usize) -> Vec<f32> {
+        match self {
+            Self::Philox(philox) => philox.normal(count),
+            Self::TorchCpu(torch) => torch.normal(count),
+        }
+    }
+}
+
 /// The noise of one run: a generator for each picture of the batch, so that a picture does not depend on its neighbours.
 #[derive(Debug, Clone)]
 pub struct Noise {
-    generators: Vec<Generator>,
+    generators: Vec<(NoiseSeed, Generator)>,
 }
 
 impl Noise {
     /// Generators with the seeds `seed`, `seed + 1`, … for `batch` pictures.
     pub fn new(kind: NoiseKind, seed: Seed, batch: usize) -> Self {
         let generators = (0..batch as u64)
-            .map(|k| seed.0.wrapping_add(k))
-            .map(|seed| match kind {
-                NoiseKind::Philox => Generator::Philox(Philox::new(seed)),
-                NoiseKind::TorchCpu => Generator::TorchCpu(TorchCpu::new(seed)),
-            })
+            .map(|k| NoiseSeed { kind, seed: seed.0.wrapping_add(k) })
+            .map(|seed| (seed, Generator::new(seed)))
             .collect();
         Self { generators }
     }
@@ -178,6 +270,11 @@ impl Noise {
         Self { generators: parts.into_iter().flat_map(|part| part.generators).collect() }
     }
 
+    /// The seed of each picture.
+    pub fn seeds(&self) -> Vec<NoiseSeed> {
+        self.generators.iter().map(|(seed, _)| *seed).collect()
+    }
+
     /// Unit noise for the whole batch.
     ///
     /// # Shapes
@@ -185,14 +282,7 @@ impl Noise {
     /// - output: `[batch, channels, height, width]`
     pub fn draw(&mut self, [channels, height, width]: [usize; 3], device: &Device) -> Tensor<4> {
         let count = channels * height * width;
-        let values: Vec<f32> = self
-            .generators
-            .iter_mut()
-            .flat_map(|generator| match generator {
-                Generator::Philox(philox) => philox.normal(count),
-                Generator::TorchCpu(torch) => torch.normal(count),
-            })
-            .collect();
+        let values: Vec<f32> = self.generators.iter_mut().flat_map(|(_, generator)| generator.normal(count)).collect();
         Tensor::from_data(TensorData::new(values, [self.generators.len(), channels, height, width]), device)
     }
 }

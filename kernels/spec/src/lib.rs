@@ -7,8 +7,9 @@ mod event;
 mod generate;
 mod scheduler;
 mod value;
+mod words;
 
 pub use event::{Phase, Progress};
 pub use generate::{GenerateSpec, InitImageSpec};
-pub use scheduler::{NoiseKind, PredictionType, SchedulerKind, TimestepSpacing};
+pub use scheduler::{NoiseKind, PredictionType, SchedulerKind, SigmaSpacing, Solver, TimestepSpacing};
 pub use value::{BatchSize, ClipSkip, Guidance, GuidanceRescale, ImageSize, ModelId, Seed, SpecError, Steps, Strength};

@@ -41,6 +41,11 @@ impl NoiseTable {
         self.alphas_cumprod[timestep.min(self.alphas_cumprod.len() - 1)]
     }
 
+    /// `ᾱ` at a timestep that may lie before the first, where it is `last`.
+    pub(super) fn alpha_cumprod_before(&self, timestep: f64, last: f64) -> f64 {
+        if timestep < 0.0 { last } else { self.alpha_cumprod(timestep as usize) }
+    }
+
     /// `sqrt((1 - ᾱ) / ᾱ)` of every timestep; never infinite, by the reference's own bound.
     pub fn sigmas(&self) -> Vec<f64> {
         // 2^-24, the smallest positive half-precision number, keeps the first sigma of a zero-SNR table finite.
