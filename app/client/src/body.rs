@@ -72,7 +72,7 @@ fn put_spec(body: &mut Map<String, Value>, spec: &GenerateSpec) {
     put(body, "guidance", f64::from(spec.guidance));
     put(body, "guidance_rescale", f64::from(spec.guidance_rescale));
     if let Some(scheduler) = spec.scheduler {
-        put(body, "scheduler", scheduler.as_str());
+        put(body, "scheduler", scheduler.to_string());
     }
     put(body, "seed", spec.seed.0);
     put(body, "noise", spec.noise.as_str());
@@ -110,8 +110,8 @@ fn put_delivery(body: &mut Map<String, Value>, delivery: &Delivery) {
 mod tests {
     use super::*;
     use spec::{
-        BatchSize, ClipSkip, Guidance, GuidanceRescale, ImageSize, InitImageSpec, ModelId, NoiseKind, SchedulerKind,
-        Seed, Steps, Strength,
+        BatchSize, ClipSkip, Guidance, GuidanceRescale, ImageSize, InitImageSpec, ModelId, NoiseKind, Seed, Solver,
+        Steps, Strength,
     };
 
     fn spec() -> GenerateSpec {
@@ -149,7 +149,7 @@ mod tests {
         assert_reads_back(&request(Task::Generate { spec: spec() }));
         let spec = GenerateSpec {
             negative_prompt: "a cup".to_owned(),
-            scheduler: Some(SchedulerKind::EulerAncestral),
+            scheduler: Some(Solver::EulerAncestral.into()),
             noise: NoiseKind::TorchCpu,
             init: Some(InitImageSpec { strength: Strength::new(0.3).unwrap() }),
             ..spec()

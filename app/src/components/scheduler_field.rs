@@ -13,7 +13,7 @@ pub fn SchedulerField(
         .iter()
         .map(|&kind| {
             view! {
-                <option value=kind.as_str() prop:selected=move || value.get() == Some(kind)>{kind.infotext_name()}</option>
+                <option value=kind.to_string() prop:selected=move || value.get() == Some(kind)>{kind.infotext_name()}</option>
             }
         })
         .collect_view();

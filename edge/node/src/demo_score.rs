@@ -105,6 +105,7 @@ impl DemoScore {
             guidance: self.guidance,
             guidance_rescale: GuidanceRescale::default(),
             scheduler: None,
+            scheduler_options: diffusion::scheduler::SchedulerOptions::default(),
             size: ImageSize::new(IMAGE_SIDE, IMAGE_SIDE)?,
             clip_skip: ClipSkip::default(),
             noise: Noise::new(NoiseKind::Philox, Seed(self.seed.wrapping_add(first)), batch),

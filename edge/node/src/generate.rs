@@ -7,6 +7,7 @@ mod hires;
 mod inpaint;
 mod prompting;
 mod safety;
+mod scheduler;
 
 use crate::{
     device::DeviceKind,
@@ -22,6 +23,7 @@ use diffusion::{
     pipeline::{LoadOptions, ModelCard, PipelineRequest, PromptSyntax, Prompting},
     safety::Reviewed,
 };
+use scheduler::SchedulerArgs;
 use spec::{
     BatchSize, ClipSkip, GenerateSpec, Guidance, GuidanceRescale, ImageSize, InitImageSpec, NoiseKind, SchedulerKind,
     Seed, Steps, Strength,
@@ -69,9 +71,8 @@ pub struct Generate {
     /// Share of guidance rescaling, 0 to 1 [default: 0]
     #[arg(long, value_parser = number::<GuidanceRescale>, allow_negative_numbers = true)]
     guidance_rescale: Option<GuidanceRescale>,
-    /// ddim, euler, euler-karras, euler-a, dpmpp-2m or dpmpp-2m-karras [default: the model's]
-    #[arg(long)]
-    scheduler: Option<SchedulerKind>,
+    #[command(flatten)]
+    scheduler: SchedulerArgs,
     /// Seed of the first picture, the next has the next number [default: random]
     #[arg(long)]
     seed: Option<u64>,
@@ -148,6 +149,7 @@ impl Generate {
         request.sizes = self.adapters.sizes();
         request.vae_tiling = self.hires.tiling();
         request.switches = self.guided.switches();
+        request.scheduler_options = self.scheduler.options();
         if let Some(path) = &self.latents {
             let noise = latents::read(path, &device)?;
             if let Some(init) = &mut request.init {
@@ -220,7 +222,7 @@ impl Generate {
             steps: self.steps.or(recipe.steps()?).or(steps).unwrap_or_default(),
             guidance: self.guidance.or(recipe.guidance()?).or(guidance).unwrap_or_default(),
             guidance_rescale: self.guidance_rescale.or(recipe.guidance_rescale()?).unwrap_or_default(),
-            scheduler: self.scheduler.map_or_else(|| recipe.scheduler(), |own| Ok(Some(own)))?,
+            scheduler: self.scheduler.kind()?.map_or_else(|| recipe.scheduler(), |own| Ok(Some(own)))?,
             seed: Seed(self.seed.or(recipe.seed()).unwrap_or_else(random_seed)),
             noise: self.noise.or(recipe.noise()).unwrap_or(NoiseKind::Philox),
             size: ImageSize::new(self.width.unwrap_or(width), self.height.unwrap_or(height))?,

@@ -52,7 +52,7 @@ mod tests {
         .unwrap();
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
-            infotext(&spec, SchedulerKind::EulerAncestral, "demo"),
+            infotext(&spec, spec::Solver::EulerAncestral.into(), "demo"),
             format!(
                 "a red apple\nNegative prompt: blurry\nSteps: 12, Sampler: Euler a, CFG scale: 4.5, Seed: 7, Size: 64x64, \
                  Model: demo, Denoising strength: 0.5, RNG: NV, Version: darkroom {version}"

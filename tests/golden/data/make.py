@@ -14,7 +14,7 @@ looks up (see `store`). Written with diffusers 0.37.1, transformers 4.57.6 and t
 """
 import argparse, gzip, json, pathlib, re, shutil, struct, tempfile, types
 
-import make_adapters, make_control, make_guidance, make_prompts
+import make_adapters, make_control, make_guidance, make_prompts, make_schedulers
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROMPT, NEGATIVE, SECOND = "a photo of an astronaut riding a horse on mars", "blurry, low quality", "a bowl of soup"
@@ -23,18 +23,6 @@ END = "<|endoftext|>"
 PAD = {"sd15": END, "sd21": "!"}  # Stable Diffusion 2.x fills its context with id 0
 BASE = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
 LEAD = dict(timestep_spacing="leading", steps_offset=1)
-SCHEDULERS = {  # case: our name, diffusers' class, configuration, steps
-    "ddim": ("ddim", "DDIMScheduler", {**LEAD, "clip_sample": False, "set_alpha_to_one": False}, 10),
-    "ddim-vpred-zsnr-trailing": ("ddim", "DDIMScheduler", {"clip_sample": False, "prediction_type": "v_prediction",
-                                 "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}, 10),
-    "euler": ("euler", "EulerDiscreteScheduler", LEAD, 10),
-    "euler-karras": ("euler-karras", "EulerDiscreteScheduler", {"use_karras_sigmas": True}, 10),
-    "euler-trailing-1step": ("euler", "EulerDiscreteScheduler", {"timestep_spacing": "trailing"}, 1),
-    "euler-vpred": ("euler", "EulerDiscreteScheduler", {**LEAD, "prediction_type": "v_prediction"}, 10),
-    "euler-a": ("euler-a", "EulerAncestralDiscreteScheduler", LEAD, 10),
-    "dpmpp-2m": ("dpmpp-2m", "DPMSolverMultistepScheduler", LEAD, 10),
-    "dpmpp-2m-karras": ("dpmpp-2m-karras", "DPMSolverMultistepScheduler", {"use_karras_sigmas": True}, 10),
-}
 PLAIN = dict(prompts=[PROMPT, SECOND], negative_prompts=[NEGATIVE, ""], steps=5, guidance=7.5)
 ONE = dict(prompts=[PROMPT], negative_prompts=[NEGATIVE])
 RUNS = {  # clip_skip as web UIs count it: 1 is the last layer, which diffusers calls None
@@ -51,7 +39,6 @@ NOISE_SEEDS, NOISE_SHAPES = (0, 1, 42, 2**32 - 1), ((1, 4, 8, 8), (2, 4, 8, 8), 
 def compute(out):
     """Models and cases in diffusers' own layout, below `out`."""
     import torch, diffusers
-    import diffusers.schedulers as schedulers
     import diffusers.models.autoencoders.vae as vae_module
     import diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img as img2img_module
     from diffusers import (AutoencoderKL, AutoencoderTiny, DDIMScheduler, StableDiffusionImg2ImgPipeline,
@@ -185,29 +172,6 @@ def compute(out):
         x, z = torch.rand(1, 3, 64, 128) * 2 - 1, torch.randn(1, 4, 8, 16)
         save("taesd", image=x, encoded=t.encode(x).latents, z=z, decoded=t.decode(z).sample)
 
-    def case_scheduler(name, class_name, config, count):
-        """A whole trajectory with a known stand-in for the model, `sample * t / (t + 1)` of the scaled input."""
-        import importlib
-        torch.manual_seed(200)
-        cls = getattr(schedulers, class_name)
-        s = cls(**BASE, **config)
-        s.set_timesteps(count)
-        init = torch.randn(1, 4, 8, 8)
-        sigma = float(s.init_noise_sigma)
-        def walk():
-            x, trajectory = init * sigma, []
-            for t in s.timesteps:
-                tt = float(t)
-                x = s.step(s.scale_model_input(x, t) * tt / (tt + 1), t, x).prev_sample
-                trajectory.append(x.clone())
-            return torch.stack(trajectory)
-        trajectory, drawn = recording([importlib.import_module(cls.__module__)], walk)
-        if class_name != "EulerAncestralDiscreteScheduler":
-            drawn = []
-        sigmas = {"sigmas": s.sigmas.float()} if getattr(s, "sigmas", None) is not None else {}
-        save(f"scheduler-{name}", init=init, init_noise_sigma=torch.tensor(sigma), timesteps=s.timesteps.float(),
-             trajectory=trajectory, **sigmas, **{f"noise_{i:02}": d for i, d in enumerate(drawn)})
-
     def case_noise():
         """What torch.randn gives on the CPU for a seed; its method changes at 16 elements."""
         draw = lambda seed, shape: torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed))
@@ -225,9 +189,8 @@ def compute(out):
             make_control.compute(out, p, tools)
             make_guidance.compute(out, p, tools)
             make_prompts.compute(p, tools)
+            make_schedulers.compute(out, p, tools)
     case_taesd()
-    for name, (_, class_name, config, count) in SCHEDULERS.items():
-        case_scheduler(name, class_name, config, count)
     case_noise()
     make_adapters.models(out, half_round, halve, text_encoder, vae, write_tokenizer)
     make_control.compute_xl(out, tools)
@@ -332,9 +295,7 @@ def store(source):
     case("taesd", "taesd", "taesd", 1e-4, folder="models/tiny-taesd")
     make_guidance.store(copy, case)
     case("img2img", "sd15-img2img", "sd15-img2img", 1e-3, model="tiny-sd15", request=IMG2IMG)
-    for name, (kind, class_name, config, count) in SCHEDULERS.items():
-        case("scheduler", name, f"scheduler-{name}", 1e-4, scheduler=kind, steps=count,
-             config={"_class_name": class_name, **BASE, **config})
+    make_schedulers.store(case)
     make_control.store(copy, case, models)
     make_prompts.store(case)
     case("noise", "noise-torch-cpu", "noise-torch-cpu", 1e-6)

@@ -214,6 +214,8 @@ pub enum Kind {
         /// Side of the square.
         side: usize,
     },
+    /// Increments of seeds' Brownian paths.
+    Brownian,
 }
 
 /// Parameters of a whole run.
@@ -242,6 +244,15 @@ pub struct Run {
     /// What it does otherwise.
     #[serde(default)]
     pub switches: diffusion::pipeline::Switches,
+    /// The scheduler, where it is not the model's own.
+    #[serde(default)]
+    pub scheduler: Option<spec::SchedulerKind>,
+    /// Its share of noise.
+    #[serde(default)]
+    pub eta: Option<f64>,
+    /// The first picture's seed, where the run draws all of its noise itself.
+    #[serde(default)]
+    pub noise_seed: Option<u64>,
 }
 
 /// One LoRA in a run.

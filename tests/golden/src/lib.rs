@@ -12,6 +12,7 @@ mod control;
 mod data;
 mod pictures;
 mod prompts;
+mod schedulers;
 mod tensors;
 
 pub use cases::run;

@@ -272,7 +272,8 @@ fn single_meta(spec: &GenerateSpec, request: &ImageRequest, model: &str, file_pr
 }
 
 fn community_meta(spec: &GenerateSpec, request: &ImageRequest, model: &str, file_prefix: &str) -> Value {
-    let (scheduler, karras) = spec.scheduler.map(scheduler::name).unzip();
+    let named = spec.scheduler.map(scheduler::name);
+    let (scheduler, karras) = named.map(|(name, karras, _)| (name, karras)).unzip();
     let mut meta = json!({
         "prompt": spec.prompt, "model_id": model, "negative_prompt": spec.negative_prompt, "scheduler": scheduler,
         "safety_checker": yes_no(request.censor.is_some()), "safetychecker": yes_no(request.censor.is_some()),
@@ -286,9 +287,10 @@ fn community_meta(spec: &GenerateSpec, request: &ImageRequest, model: &str, file
         "id": null, "file_prefix": format!("{file_prefix}.png"), "is_sdxl": false, "output": [], "outdir": "out",
     });
     // What this server does not do, as the service says that it was not done.
-    for name in ["full_url", "tomesd", "free_u", "panorama", "self_attention", "algorithm_type", "watermark"] {
+    for name in ["full_url", "tomesd", "free_u", "panorama", "self_attention", "watermark"] {
         meta[name] = "no".into();
     }
+    meta["algorithm_type"] = named.map_or("no", |(.., algorithm)| algorithm).into();
     for name in ["ip_adapter_id", "ip_adapter_image", "vae", "lora"] {
         meta[name] = Value::Null;
     }

@@ -1,6 +1,10 @@
 //! From the service's fields to the strict request.
 
-use super::{Family, Operation, enhance::enhanced, scheduler};
+use super::{
+    Family, Operation,
+    enhance::enhanced,
+    scheduler::{self, Algorithm},
+};
 use crate::{
     body::Fields,
     fields::{FieldError, FieldProblem, Reader},
@@ -200,8 +204,13 @@ fn seed(reader: &mut Reader<'_>, drawn: u32) -> Seed {
 
 fn scheduler(reader: &mut Reader<'_>) -> Option<SchedulerKind> {
     let karras = reader.flag(&["use_karras_sigmas"]).unwrap_or(true);
+    let algorithm = reader.text(&["algorithm_type"]).map(|text| text.trim().to_ascii_lowercase());
+    let algorithm = algorithm.map_or(Some(Algorithm::default()), |text| scheduler::algorithm(&text));
+    if algorithm.is_none() {
+        reader.refuse("algorithm_type", FieldProblem::Unavailable);
+    }
     let name = reader.text(&["scheduler"])?;
-    match scheduler::kind(name.trim(), karras) {
+    match scheduler::kind(name.trim(), karras, algorithm?) {
         Ok(kind) => Some(kind),
         Err(problem) => {
             reader.refuse("scheduler", problem);
@@ -269,10 +278,5 @@ fn refuse_unavailable(reader: &mut Reader<'_>) {
         if !["no", "none", "null", "false", "0", "off", "[]"].contains(&text.as_str()) {
             reader.refuse(name, FieldProblem::Unavailable);
         }
-    }
-    // Only one algorithm of the multistep solver is built; the service's name for another has three plus signs.
-    let algorithm = reader.text(&["algorithm_type"]).map(|text| text.trim().to_ascii_lowercase());
-    if algorithm.is_some_and(|text| !["no", "none", "null", "false", "dpmsolver++"].contains(&text.as_str())) {
-        reader.refuse("algorithm_type", FieldProblem::Unavailable);
     }
 }

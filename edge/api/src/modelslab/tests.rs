@@ -7,7 +7,7 @@ use crate::{
     request::{Censor, ImageRequest, ImageSource, Task},
 };
 use serde_json::{Value, json};
-use spec::{GenerateSpec, SchedulerKind};
+use spec::{GenerateSpec, Solver};
 
 fn fields(body: &Value) -> Fields {
     read(body.to_string().as_bytes()).expect("a JSON object")
@@ -52,7 +52,7 @@ fn newer_names_and_types_are_the_same_request() {
     let spec = spec(&request);
     assert_eq!(spec.size.width(), 512, "down to the grid");
     assert_eq!((spec.steps.get(), spec.clip_skip.get(), spec.seed.0), (31, 2, 123));
-    assert_eq!(spec.scheduler, Some(SchedulerKind::DpmPlusPlus2M));
+    assert_eq!(spec.scheduler, Some(Solver::DpmPlusPlus2M.into()));
     assert_eq!(request.model.as_ref().map(spec::ModelId::as_str), Some("midjourney"));
     assert_eq!((request.censor, request.upscale), (Some(Censor::Pixelate), 3));
     assert!(request.delivery.base64 && request.delivery.temporary && !request.delivery.instant);
@@ -122,7 +122,7 @@ fn every_wrong_field_is_answered_in_the_validator_s_words() {
     assert_eq!(validation(Family::Realtime, &missing)["message"], "The prompt field is required.");
 
     for (field, value) in
-        [("controlnet_model", json!("canny")), ("panorama", json!("yes")), ("algorithm_type", json!("dpmsolver+++"))]
+        [("controlnet_model", json!("canny")), ("panorama", json!("yes")), ("algorithm_type", json!("dpmsolver"))]
     {
         let errors =
             parsed(Operation::TextToImage, Family::Single, &json!({ "prompt": "x", field: value })).expect_err(field);
@@ -190,8 +190,8 @@ fn what_is_not_built_is_never_dropped_in_silence() {
         ("multi_lingual", json!("yes")),
         ("free_u", json!("yes")),
         ("enhance_style", json!("anime")),
-        ("algorithm_type", json!("sde-dpmsolver++")),
-        ("algorithm_type", json!("dpmsolver+++")),
+        ("algorithm_type", json!("sde-dpmsolver")),
+        ("algorithm_type", json!("dpmsolver")),
     ] {
         let body = json!({ "prompt": "x", "model_id": "demo", field: value });
         let errors = parsed(Operation::TextToImage, Family::Community, &body).expect_err(field);
@@ -269,7 +269,12 @@ fn the_echo_has_the_names_of_its_family() {
     assert_eq!((&meta["init_image"], &meta["mask_image"]), (&json!("https://example.com/a.png"), &json!("")));
 
     let (meta, text, _) = echo(Family::Community);
-    assert!(text.starts_with("{\"prompt\":\"x\",\"model_id\":\"demo\",\"negative_prompt\":\"\",\"scheduler\":\"DPMSolverMultistepScheduler\""), "{text}");
+    assert!(
+        text.starts_with(
+            "{\"prompt\":\"x\",\"model_id\":\"demo\",\"negative_prompt\":\"\",\"scheduler\":\"UniPCMultistepScheduler\""
+        ),
+        "{text}"
+    );
     assert!(
         text.contains("\"is_sdxl\":false,\"output\":[\"https://a.example/i/0.png\"],\"outdir\":\"out\"}"),
         "{text}"

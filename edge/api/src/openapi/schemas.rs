@@ -93,7 +93,7 @@ fn optional(kind: &str, about: &str, more: Value) -> Value {
     schema
 }
 
-fn words<T: Copy>(all: &[T], word: impl Fn(T) -> &'static str) -> Value {
+fn words<T: Copy, W: Into<Value>>(all: &[T], word: impl Fn(T) -> W) -> Value {
     let mut words: Vec<Value> = all.iter().map(|&one| word(one).into()).collect();
     words.push(Value::Null);
     words.into()
@@ -185,7 +185,7 @@ fn drawn() -> Map<String, Value> {
         "guidance": number("Classifier-free guidance scale", Guidance::MIN, Guidance::MAX, Guidance::default().get()),
         "guidance_rescale": number("Share of guidance rescaling", GuidanceRescale::MIN, GuidanceRescale::MAX, 0.0),
         "scheduler": optional("string", "The scheduler; the model's own when nothing is said", json!({
-            "enum": words(SchedulerKind::ALL, SchedulerKind::as_str),
+            "enum": words(SchedulerKind::ALL, |kind| kind.to_string()),
         })),
         "seed": optional("integer", "The seed of the first picture; drawn when nothing is said", json!({
             "minimum": 0, "maximum": u64::MAX, "format": "uint64",

@@ -6,7 +6,7 @@ use crate::{
     request::{Censor, ImageRequest, ImageSource, Task},
 };
 use serde_json::{Value, json};
-use spec::{NoiseKind, SchedulerKind};
+use spec::{NoiseKind, SchedulerKind, Solver};
 
 fn parsed(body: &Value) -> Result<ImageRequest, Problem> {
     let fields = body::json(body.to_string().as_bytes()).expect("JSON");
@@ -33,7 +33,7 @@ fn every_field_arrives() {
     .expect("a request");
     let Task::Inpaint { spec, image, mask } = &request.task else { panic!("{request:?}") };
     assert_eq!((spec.size.width(), spec.size.height(), spec.seed.0), (64, 128, u64::MAX));
-    assert_eq!((spec.scheduler, spec.noise), (Some(SchedulerKind::EulerAncestral), NoiseKind::TorchCpu));
+    assert_eq!((spec.scheduler, spec.noise), (Some(Solver::EulerAncestral.into()), NoiseKind::TorchCpu));
     assert_eq!(
         (image, mask),
         (&ImageSource::Url("https://example.com/a.png".to_owned()), &ImageSource::Upload("up_1".to_owned()))
@@ -52,21 +52,20 @@ fn every_field_arrives() {
 #[test]
 fn every_wrong_field_has_its_pointer() {
     let problem = parsed(&json!({
-        "task": "edit", "prompt": 7, "width": 70, "steps": 0, "guidance": "7.5", "scheduler": "plms", "seed": -1, "strength": 2,
+        "task": "edit", "prompt": 7, "width": 70, "steps": 0, "guidance": "7.5", "scheduler": "plmz", "seed": -1, "strength": 2,
         "image": "https://example.com/a.png", "model": "../x", "promt": "x",
     }))
     .expect_err("all of them");
     let found: Vec<(&str, &str)> =
         problem.errors.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
+    let all: Vec<String> = SchedulerKind::ALL.iter().map(ToString::to_string).collect();
+    let scheduler = format!("scheduler is `plmz`, but must be one of {}", all.join(", "));
     let expected = [
         ("/prompt", "prompt is 7, but must be a string"),
         ("/strength", "strength is 2, but must be at most 1"),
         ("/steps", "steps is 0, but must be at least 1"),
         ("/guidance", "guidance is `7.5`, but must be a number"),
-        (
-            "/scheduler",
-            "scheduler is `plms`, but must be one of ddim, euler, euler-karras, euler-a, dpmpp-2m, dpmpp-2m-karras",
-        ),
+        ("/scheduler", &*scheduler),
         ("/seed", "seed is -1, but must be at least 0"),
         ("/width", "width is 70, but must be a multiple of 8"),
         (

@@ -173,7 +173,7 @@ fn entry(name: &str, path: &Path, is_gpu: bool) -> Result<Entry> {
         max_side: max_side(side, multiple),
         multiple,
         tasks: TASKS.map(str::to_owned).to_vec(),
-        scheduler: SchedulerConfig::from_json(&files.scheduler_config)?.kind().as_str().to_owned(),
+        scheduler: SchedulerConfig::from_json(&files.scheduler_config)?.kind().to_string(),
         sha256: sha256_of(path)?,
     };
     Ok(Entry { offer, path: path.to_owned(), bytes: LoadOptions::for_files(&files).device_bytes(&files, is_gpu) })
@@ -247,7 +247,7 @@ mod tests {
             let ModelOffer { id, side, max_side, multiple, scheduler, sha256, family, .. } = &entry.offer;
             assert!(id.as_str().starts_with("demo"), "{folder}: {id:?}");
             assert_eq!((*side, *max_side, *multiple, family.as_str()), (64, 512, 16, "demo"));
-            assert_eq!(scheduler.parse::<spec::SchedulerKind>().map(spec::SchedulerKind::as_str), Ok(&**scheduler));
+            assert_eq!(scheduler.parse::<spec::SchedulerKind>().map(|kind| kind.to_string()).as_ref(), Ok(scheduler));
             assert_eq!(sha256.len(), 64);
         }
         assert_eq!(Catalogue::of(&shipped("demo"), false).unwrap().entries()[0].offer.id.as_str(), "demo");

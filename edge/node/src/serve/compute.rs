@@ -322,7 +322,7 @@ mod tests {
             }
             let pixel = Picture { width: 1, height: 1, rgb: vec![128; 3] };
             let pictures = |paint: &&Paint| vec![pixel.clone(); paint.spec.batch.get() as usize];
-            Ok(batch.iter().map(|paint| (pictures(paint), SchedulerKind::Ddim)).collect())
+            Ok(batch.iter().map(|paint| (pictures(paint), spec::Solver::Ddim.into())).collect())
         }
 
         fn forget(&mut self, _model: &ModelId) {

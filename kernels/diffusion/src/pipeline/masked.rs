@@ -123,7 +123,7 @@ mod tests {
                 let expected = if index % 4 == 1 { 100.0 } else { noised };
                 assert!((after - expected).abs() < 1e-6, "{kind} at {index}: {after} is not {expected}");
             }
-            let last = values(unmasked.put_back(sample, &schedule, 4));
+            let last = values(unmasked.put_back(sample, &schedule, schedule.timesteps().len()));
             assert_eq!(last[..8], [0.0, 100.0, 2.0, 3.0, 4.0, 100.0, 6.0, 7.0], "{kind}");
         }
     }

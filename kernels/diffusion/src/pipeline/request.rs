@@ -1,7 +1,7 @@
 //! What a run is given.
 
 use super::{Control, Hires, Inpaint, Prompting, SizeConditioning, Switches};
-use crate::{noise::Noise, picture::Picture, vae::TilingMode};
+use crate::{noise::Noise, picture::Picture, scheduler::SchedulerOptions, vae::TilingMode};
 use burn::tensor::Tensor;
 use spec::{ClipSkip, GenerateSpec, Guidance, GuidanceRescale, ImageSize, SchedulerKind, Steps, Strength};
 
@@ -40,6 +40,8 @@ pub struct PipelineRequest {
     pub guidance_rescale: GuidanceRescale,
     /// The scheduler; `None` takes the model's own.
     pub scheduler: Option<SchedulerKind>,
+    /// What it is told beyond its name.
+    pub scheduler_options: SchedulerOptions,
     /// Size of the pictures.
     pub size: ImageSize,
     /// Which text-encoder layer is used.
@@ -82,6 +84,7 @@ impl PipelineRequest {
             guidance: spec.guidance,
             guidance_rescale: spec.guidance_rescale,
             scheduler: spec.scheduler,
+            scheduler_options: SchedulerOptions::default(),
             size: spec.size,
             clip_skip: spec.clip_skip,
             noise: Noise::new(spec.noise, spec.seed, batch),

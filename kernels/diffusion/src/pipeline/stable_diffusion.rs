@@ -20,7 +20,7 @@ use crate::{
     picture::Picture,
     prompt::PromptError,
     resample::resize,
-    scheduler::{Schedule, SchedulerConfig, SchedulerError},
+    scheduler::{Schedule, SchedulerConfig, SchedulerError, StepNoiseSampler},
     text::{Tokenizer, TokenizerError},
     unet::{AttentionProbe, TokenMerger, Tweaks, UNet2DConditionModel},
     vae::TilingMode,
@@ -282,7 +282,8 @@ impl StableDiffusion {
         let mut request = request;
         self.check(&request)?;
         let kind = request.scheduler.unwrap_or_else(|| self.scheduler.kind());
-        let mut schedule = Schedule::new(kind, &self.scheduler, request.steps.get() as usize)?;
+        let config = self.scheduler.with(request.scheduler_options);
+        let mut schedule = Schedule::new(kind, &config, request.steps.get() as usize)?;
 
         let mut run = Run { observer, cancel, phase: Phase::Text, of: 1, started: Instant::now() };
         run.begin(Phase::Text, 1).await?;
@@ -290,18 +291,22 @@ impl StableDiffusion {
         run.step(1).await?;
 
         let Start { mut latents, first, unmasked, beside } = self.start(&mut request, &schedule);
-        let steps = schedule.timesteps().len();
-        let of = (steps - first) as u32;
+        let evaluations = schedule.timesteps().len();
+        let before = first.checked_sub(1).map_or(0, |index| schedule.steps_done(index));
+        let of = if first < evaluations { (schedule.steps() - before) as u32 } else { 0 };
         run.begin(Phase::Denoising, of).await?;
         let merger = request.switches.merger();
-        let controls = Controls::new(std::mem::take(&mut request.controls), first, steps);
+        let controls = Controls::new(std::mem::take(&mut request.controls), first, evaluations);
+        let mut step_noise = StepNoiseSampler::new(&schedule, &request.noise);
+        let shape = self.latent_shape(&request);
         // A device with a queue works on a step while the one before is reported; any other is done when it is asked.
         let is_queued = kernels::is_queued(&self.device);
         let mut queued = None;
-        for index in first..steps {
-            let noise = schedule.draws_noise().then(|| request.noise.draw(self.latent_shape(&request), &self.device));
+        let mut done = 0;
+        for index in first..evaluations {
+            let noise = step_noise.draw(&schedule, index, &mut request.noise, shape, &self.device);
             // Some schedules ask the denoiser more than once for a step that a user counts.
-            let counted = (index - first) * request.steps.get() as usize / steps + 1;
+            let counted = done as usize + 1;
             let output = self.predict(
                 &latents,
                 &Seen {
@@ -319,7 +324,12 @@ impl StableDiffusion {
                 Some(unmasked) => unmasked.put_back(stepped.prev_sample, &schedule, index + 1),
                 None => stepped.prev_sample,
             };
-            let number = (index - first + 1) as u32;
+            let number = (schedule.steps_done(index) - before) as u32;
+            // A step may take several evaluations; it is over with the last.
+            if number == done {
+                continue;
+            }
+            done = number;
             let is_shown = run.observer.wants_preview(number, of) && number < of;
             let pictures = || self.previewer.pictures(stepped.pred_original_sample, &self.vae);
             let preview = is_shown.then(|| -> Pictures<'_> { Box::pin(pictures()) });
@@ -418,17 +428,15 @@ impl StableDiffusion {
         let original = latents.unwrap_or_else(|| encode(pixels.clone(), posterior_noise));
         let mask = mask.map(|mask| (inpaint.cells.of(&mask, self.factor), mask)).map(|(cells, mask)| (mask, cells));
 
-        let steps = schedule.timesteps().len();
-        let taken = ((steps as f64 * f64::from(strength.get()) + 1e-6) as usize).min(steps);
-        let first = steps - taken;
+        let first = schedule.start(f64::from(strength.get()));
         let beside = self.sees_masks().then(|| {
             let noise = inpaint.masked_noise.take().unwrap_or_else(|| request.noise.draw(shape, &self.device));
             inpainting_channels(encode, &pixels, mask.as_ref().map(|(mask, cells)| (mask, cells)), noise)
         });
         let latents = match &mask {
             // As in the reference: nothing of a masked picture is left at full strength.
-            Some(_) if taken == steps && strength.get() >= 1.0 => noise.clone() * schedule.init_noise_sigma(),
-            _ if taken == 0 => original.clone().expand(noise.dims()),
+            Some(_) if first == 0 && strength.get() >= 1.0 => noise.clone() * schedule.init_noise_sigma(),
+            _ if first == schedule.timesteps().len() => original.clone().expand(noise.dims()),
             Some((_, cells)) => {
                 let content = inpaint.content.put_into(original.clone(), cells, &noise);
                 schedule.add_noise(content, noise.clone(), first)

@@ -8,8 +8,9 @@ use crate::noise::{NoiseSeed, SeedSequence};
 /// Times are whole multiples of this.
 const TOLERANCE: f64 = 1e-6;
 
+/// The nearest multiple; in decimals, since a quotient cannot tell which side of a half a time lies on.
 fn round(time: f64) -> f64 {
-    (time / TOLERANCE).round_ties_even() * TOLERANCE
+    format!("{time:.6}").parse().unwrap_or(time)
 }
 
 /// The motion of `count` numbers between two times.

@@ -100,6 +100,13 @@ pub struct SchedulerConfig {
     pub eta: Option<f64>,
 }
 
+/// What a run may ask of a scheduler beyond its name.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct SchedulerOptions {
+    /// The share of noise where a scheduler has one, from 0 to 1; `None` takes its own. See [`SchedulerConfig::eta`].
+    pub eta: Option<f64>,
+}
+
 const fn num_train_timesteps() -> usize {
     1000
 }
@@ -187,10 +194,19 @@ impl SchedulerConfig {
         SchedulerKind::new(solver, used.unwrap_or(SigmaSpacing::Default))
     }
 
+    /// The same with a run's wishes.
+    #[must_use]
+    pub fn with(&self, options: SchedulerOptions) -> Self {
+        Self { eta: options.eta.or(self.eta), ..self.clone() }
+    }
+
     /// How timesteps are spread for a scheduler.
     pub fn spacing(&self, kind: SchedulerKind) -> TimestepSpacing {
-        if kind.spacing() == SigmaSpacing::SgmUniform {
-            return TimestepSpacing::Trailing;
+        match (kind.spacing(), kind.solver()) {
+            (SigmaSpacing::SgmUniform, _) => return TimestepSpacing::Trailing,
+            // The reference's class knows no other.
+            (_, Solver::DpmPlusPlus2S) => return TimestepSpacing::Linspace,
+            _ => {}
         }
         self.timestep_spacing.unwrap_or(match kind.solver() {
             Solver::Ddim | Solver::Ddpm | Solver::Pndm => TimestepSpacing::Leading,

@@ -7,7 +7,6 @@ use super::{
     spacing::{Rounding, Setup, spread_flow},
 };
 use burn::tensor::Tensor;
-use spec::SigmaSpacing;
 use std::collections::VecDeque;
 
 #[derive(Debug)]
@@ -30,10 +29,7 @@ pub(super) fn plan(setup: &Setup<'_>) -> Plan {
     } else {
         let mut spaced = setup.preserving(Rounding::Whole);
         // Its logarithm never reaches a finished sample.
-        let smallest = match setup.kind.spacing() {
-            SigmaSpacing::Default => setup.table.sigmas()[0],
-            _ => spaced.sigmas[setup.steps - 1],
-        };
+        let smallest = setup.table.sigmas()[0];
         spaced.sigmas.push(smallest);
         let levels = spaced.sigmas.iter().copied().map(Level::of_ratio).collect();
         (spaced.timesteps, spaced.sigmas, levels)
@@ -80,8 +76,9 @@ impl Solve for Deis {
         let distinct = (1..known).take_while(|&back| ratio(back) > ratio(back - 1)).count() + 1;
         let ratios: Vec<f64> = (0..distinct).map(ratio).collect();
         let coefficients = coefficients(&ratios, next.sigma / next.alpha);
-        self.noises.iter().zip(coefficients).fold(sample * (next.alpha / now.alpha), |sum, (noise, share)| {
-            sum + noise.clone() * (next.alpha * share)
-        })
+        self.noises
+            .iter()
+            .zip(coefficients)
+            .fold(sample * (next.alpha / now.alpha), |sum, (noise, share)| sum + noise.clone() * (next.alpha * share))
     }
 }

@@ -107,7 +107,10 @@ impl Solve for TwoStage {
         let (step, is_second) = (index / 2, index % 2 == 1);
         let (from, to) = (self.sigmas[step], self.sigmas[step + 1]);
         match self.rule {
-            Rule::Path if to > 0.0 => StepNoise::Path { from, to: if is_second { to } else { (from * to).sqrt() } },
+            // Equal levels, as where steps are more than there are, have no path between them.
+            Rule::Path if to > 0.0 && from > to * (1.0 + 1e-9) => {
+                StepNoise::Path { from, to: if is_second { to } else { (from * to).sqrt() } }
+            }
             Rule::Path => StepNoise::None,
             _ if is_second && self.ends[step].1 > 0.0 => StepNoise::Unit,
             _ => StepNoise::None,

@@ -47,9 +47,10 @@ impl Solve for Lms {
             .take_while(|back| levels[index - back - 1].sigma > levels[index - back].sigma)
             .count();
         let coefficients = coefficients(levels, index, distinct + 1);
-        self.derivatives.iter().zip(coefficients).fold(sample, |sample, (derivative, share)| {
-            sample + derivative.clone() * share
-        })
+        self.derivatives
+            .iter()
+            .zip(coefficients)
+            .fold(sample, |sample, (derivative, share)| sample + derivative.clone() * share)
     }
 }
 

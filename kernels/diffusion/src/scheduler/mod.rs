@@ -54,7 +54,7 @@ mod table;
 mod unipc;
 
 pub use brownian::BrownianTree;
-pub use config::SchedulerConfig;
+pub use config::{SchedulerConfig, SchedulerOptions};
 pub use level::Level;
 pub use plan::StepNoise;
 pub use schedule::{Schedule, SchedulerError, StepOutput};

@@ -94,10 +94,6 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    pub(super) const fn constant(value: Tensor<4>) -> Self {
-        Self { value, slope: None, curve: None, is_exact: false }
-    }
-
     /// Lu et al. (2022), appendix B: with `q = -h` for the flow and `q = -2 h` for the stochastic equation one family.
     pub(super) fn integrate(
         self,

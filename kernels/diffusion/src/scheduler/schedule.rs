@@ -112,7 +112,11 @@ impl Schedule {
     pub fn start(&self, strength: f64) -> usize {
         let steps = self.steps();
         let taken = ((steps as f64 * strength + 1e-6) as usize).min(steps);
-        if taken == 0 { self.timesteps().len() } else { ((steps - taken) * self.plan.order).min(self.timesteps().len()) }
+        if taken == 0 {
+            self.timesteps().len()
+        } else {
+            ((steps - taken) * self.plan.order).min(self.timesteps().len())
+        }
     }
 
     /// What unit noise is multiplied with before the first step.
@@ -170,8 +174,7 @@ impl Schedule {
         let noise = noise.filter(|_| self.draws_noise(index));
         let Self { prediction, plan } = self;
         let levels = &plan.levels;
-        let step =
-            Step { index, levels, sample, output, prediction: *prediction, original: original.clone(), noise };
+        let step = Step { index, levels, sample, output, prediction: *prediction, original: original.clone(), noise };
         StepOutput { prev_sample: plan.solver.step(step), pred_original_sample: original }
     }
 }

@@ -83,7 +83,8 @@ impl Setup<'_> {
         let is_cut = matches!(spacing, SigmaSpacing::Exponential | SigmaSpacing::Beta) && rounding == Rounding::Whole;
         let whole = |timestep: f64| match (is_rounded, is_cut) {
             (true, _) => timestep.round_ties_even(),
-            (_, true) => timestep.trunc(),
+            // The reference's rounding errors keep it just below the last timestep.
+            (_, true) => (timestep - 1e-5).trunc(),
             _ => timestep,
         };
         let timesteps = sigmas.iter().map(|&sigma| whole(timestep_of(sigma, table))).collect();
@@ -165,13 +166,7 @@ pub(super) fn spread_uni_flow(setup: &Setup<'_>) -> Leveled {
 }
 
 /// Timesteps from the noisiest to the cleanest.
-pub(super) fn spread(
-    spacing: TimestepSpacing,
-    trained: usize,
-    steps: usize,
-    offset: usize,
-    whole: bool,
-) -> Vec<f64> {
+pub(super) fn spread(spacing: TimestepSpacing, trained: usize, steps: usize, offset: usize, whole: bool) -> Vec<f64> {
     let last = (trained - 1) as f64;
     let timesteps: Vec<f64> = match spacing {
         TimestepSpacing::Linspace => {

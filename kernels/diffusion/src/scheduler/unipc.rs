@@ -96,9 +96,10 @@ impl UniPc {
         let moved = sample * (to.sigma / from.sigma) - self.originals[0].clone() * (to.alpha * grown);
         // A single difference has the paper's constant.
         let weights = if ratios.len() == 1 { [0.5, 0.0, 0.0] } else { weights(&ratios, q, base) };
-        differences.into_iter().zip(weights).fold(moved, |sum, (difference, weight)| {
-            sum - difference * (to.alpha * base * weight)
-        })
+        differences
+            .into_iter()
+            .zip(weights)
+            .fold(moved, |sum, (difference, weight)| sum - difference * (to.alpha * base * weight))
     }
 }
 

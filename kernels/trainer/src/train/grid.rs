@@ -33,6 +33,7 @@ pub fn draw(options: &TrainOptions, scaling_factor: f64, step: u64) -> Result<()
         guidance: Guidance::try_from(3.0).unwrap_or_default(),
         guidance_rescale: spec::GuidanceRescale::default(),
         scheduler: None,
+        scheduler_options: diffusion::scheduler::SchedulerOptions::default(),
         size: ImageSize::new(64, 64).unwrap_or_else(|_| unreachable!("the demo's own size")),
         clip_skip: spec::ClipSkip::default(),
         noise: Noise::new(NoiseKind::Philox, Seed(0), batch),

@@ -213,6 +213,7 @@ pub fn latents(files: &ModelFiles, options: LoadOptions) -> Result<Vec<f32>> {
         guidance: Guidance::new(5.0)?,
         guidance_rescale: GuidanceRescale::default(),
         scheduler: None,
+        scheduler_options: diffusion::scheduler::SchedulerOptions::default(),
         size: ImageSize::new(32, 32)?,
         clip_skip: ClipSkip::default(),
         noise: Noise::new(NoiseKind::Philox, Seed(1), 1),

@@ -75,6 +75,11 @@ fn schedulers_equal_the_reference_step_by_step() -> Result<()> {
 }
 
 #[test]
+fn brownian_paths_equal_the_reference() -> Result<()> {
+    check(|kind| matches!(kind, Kind::Brownian))
+}
+
+#[test]
 fn pictures_from_noise_equal_the_reference() -> Result<()> {
     check(|kind| matches!(kind, Kind::Text2img { .. }))
 }

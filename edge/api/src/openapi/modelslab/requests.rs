@@ -58,7 +58,7 @@ fn drawn_fields(has_model: bool) -> Vec<(&'static str, Value)> {
             "use_karras_sigmas",
             flag("spaces noise levels as Karras does, where a scheduler is named; `yes` when nothing is said"),
         ),
-        ("algorithm_type", text("`none` alone")),
+        ("algorithm_type", text("`dpmsolver+++` makes `DPMSolverMultistepScheduler` stochastic, `none` does not")),
         ("tomesd", flag("is taken and has no effect, since it only saves time")),
     ];
     if has_model {

@@ -76,8 +76,8 @@ pub struct SchedulerList {
 /// The answer to `GET /v1/schedulers`.
 pub fn schedulers() -> SchedulerList {
     let scheduler = |kind: &SchedulerKind| Scheduler {
-        id: kind.as_str().to_owned(),
-        title: kind.infotext_name().to_owned(),
+        id: kind.to_string(),
+        title: kind.infotext_name(),
         ancestral: kind.is_ancestral(),
     };
     SchedulerList { schedulers: SchedulerKind::ALL.iter().map(scheduler).collect() }
