@@ -75,6 +75,13 @@ CASES = {  # case: our name, diffusers' class, configuration, steps, and what on
     "flow-euler": ("flow-euler", "FlowMatchEulerDiscreteScheduler", {"shift": 3.0}, 10),
     "flow-euler-karras": ("flow-euler-karras", "FlowMatchEulerDiscreteScheduler", {"use_karras_sigmas": True}, 6),
 }
+OWN = {  # case: our name and steps, of what the reference has no class for; see `walk_own`
+    "dpmpp-2s-a": ("dpmpp-2s-a", 6), "dpmpp-2s-a-karras": ("dpmpp-2s-a-karras", 6),
+    "dpmpp-3m-sde-exponential": ("dpmpp-3m-sde-exponential", 7), "ipndm": ("ipndm", 8),
+    "euler-uniform": ("euler-uniform", 5), "euler-sgm-uniform": ("euler-sgm-uniform", 5),
+    "euler-simple": ("euler-simple", 6), "euler-ddim-uniform": ("euler-ddim-uniform", 5),
+    "euler-kl-optimal": ("euler-kl-optimal", 5), "euler-a-karras": ("euler-a-karras", 5),
+}
 ONE = dict(prompts=[PROMPT], negative_prompts=[NEGATIVE], guidance=5.0, noise_seed=11)
 TWO = dict(prompts=[PROMPT, SECOND], negative_prompts=[NEGATIVE, ""], guidance=5.0, noise_seed=11)
 RUNS = {  # case: request, diffusers' class, and its configuration beside that of the model
@@ -102,6 +109,94 @@ PAINTED = {
     "from-lcm": ({**ONE, "steps": 4, "strength": 0.7, "scheduler": "lcm"}, "LCMScheduler", {}),
 }
 SPAN, SPANS = (0.0292, 14.6146), ((14.6146, 9.0), (9.0, 4.25), (4.25, 0.5), (0.5, 0.0292), (1.0, 1.000001), (0.03, 14.0))
+
+
+def walk_own(kind, n):
+    """Trajectories in double precision by the formulas that web UIs use where diffusers has no class: the ancestral DPM-Solver++
+    2S, 3M SDE and the schedule types of k-diffusion's samplers; and PNDM's multistep formula from its first step on."""
+    import numpy as np, torch
+    torch.manual_seed(200)
+    init = torch.randn(1, 4, 8, 8)
+    bar = np.cumprod(1 - np.linspace(BASE["beta_start"] ** 0.5, BASE["beta_end"] ** 0.5, 1000) ** 2)
+    table = np.sqrt((1 - bar) / bar)
+    t_of = lambda s: np.interp(np.log(s), np.log(table), np.arange(1000.0))
+    s_of = lambda t: np.exp(np.interp(t, np.arange(1000.0), np.log(table)))
+    ramp, (low, high) = np.linspace(0, 1, n), (table[0], table[-1])
+    spaced = {
+        "karras": (high ** (1 / 7) + ramp * (low ** (1 / 7) - high ** (1 / 7))) ** 7,
+        "exponential": np.exp(np.log(high) + ramp * (np.log(low) - np.log(high))),
+        "kl-optimal": np.tan(ramp * np.arctan(low) + (1 - ramp) * np.arctan(high)),
+        "sgm-uniform": s_of(np.linspace(999, 0, n + 1)[:-1]),
+        "ddim-uniform": table[1::1000 // n][:n][::-1],
+        "simple": np.array([table[-(1 + int(i * 1000 / n))] for i in range(n)]),
+        "uniform": s_of(np.linspace(999, 0, n)),
+    }
+    name = next((k for k in spaced if kind.endswith("-" + k)), None)
+    kind = kind.removesuffix(f"-{name}")
+    sigmas = np.append(spaced[name] if name else np.interp(np.linspace(999, 0, n), np.arange(1000.0), table), 0.0)
+    timesteps, trajectory, drawn = [], [], []
+    def draw():
+        drawn.append(torch.randn(1, 4, 8, 8))
+        return drawn[-1].numpy().astype(float)
+    def denoised(x, sigma):
+        t = t_of(sigma)
+        timesteps.append(t)
+        return x - sigma * (x / np.sqrt(sigma**2 + 1) * t / (t + 1))
+    def ancestral(a, b):
+        up = min(b, np.sqrt(b**2 * (a**2 - b**2) / a**2))
+        return np.sqrt(b**2 - up**2), up
+    x = init.numpy().astype(float) * sigmas[0]
+    start, scale = sigmas[0], lambda sigma: 1.0
+    if kind == "dpmpp-3m-sde":
+        start, scale = 1.0, lambda sigma: 1 / np.sqrt(sigma**2 + 1)
+        x = init.numpy().astype(float) * np.sqrt(sigmas[0] ** 2 + 1)
+    keep = lambda x, sigma: trajectory.append(torch.tensor(x * scale(sigma)).float())
+    known, strides = [], []
+    if kind == "ipndm":
+        start, x, known = 1.0, init.numpy().astype(float), []
+        for t in [(n - 1 - i) * (1000 // n) + 1 for i in range(n)]:
+            timesteps.append(t)
+            known.append(x * t / (t + 1))
+            e = known[-4:][::-1]
+            weights = [[1], [1.5, -0.5], [23 / 12, -16 / 12, 5 / 12], [55 / 24, -59 / 24, 37 / 24, -9 / 24]][len(e) - 1]
+            e = sum(w * v for w, v in zip(weights, e))
+            now, to = bar[t], bar[t - 1000 // n] if t >= 1000 // n else bar[0]
+            x = np.sqrt(to) * (x - np.sqrt(1 - now) * e) / np.sqrt(now) + np.sqrt(1 - to) * e
+            keep(x, 0)
+        sigmas = None
+    for a, b in zip(sigmas[:-1], sigmas[1:]) if sigmas is not None else ():
+        d = denoised(x, a)
+        if kind == "dpmpp-2s-a" and b > 0:
+            down, up = ancestral(a, b)
+            middle = np.sqrt(a * down)
+            y = middle / a * x + (1 - middle / a) * d
+            keep(y, middle)
+            x = down / a * x + (1 - down / a) * denoised(y, middle) + draw() * up
+        elif kind == "euler-a":
+            down, up = ancestral(a, b)
+            x = x + (x - d) / a * (down - a) + draw() * up
+        elif kind == "dpmpp-3m-sde":
+            noise = draw()
+            if b == 0:
+                x = d
+            else:
+                h = np.log(a / b)
+                e, old = 2 * h, known[::-1]
+                x = np.exp(-e) * x - np.expm1(-e) * d
+                phi2 = np.expm1(-e) / e + 1
+                if len(old) == 1:
+                    x = x + phi2 * (d - old[0]) * h / strides[-1]
+                elif old:
+                    r0, r1 = strides[-1] / h, strides[-2] / h
+                    d0, d1 = (d - old[0]) / r0, (old[0] - old[1]) / r1
+                    x = x + phi2 * (d0 + (d0 - d1) * r0 / (r0 + r1)) - (phi2 / e - 0.5) * (d0 - d1) / (r0 + r1)
+                x = x + noise * b * np.sqrt(-np.expm1(-2 * h))
+                known, strides = [*known, d][-2:], [*strides, h]
+        else:
+            x = x + (x - d) / a * (b - a)
+        keep(x, b)
+    return dict(init=init, init_noise_sigma=torch.tensor(float(start)), timesteps=torch.tensor(timesteps).float(),
+                trajectory=torch.stack(trajectory), **{f"noise_{i:02}": d for i, d in enumerate(drawn)})
 
 
 def compute(out, p, tools):
@@ -169,6 +264,8 @@ def compute(out, p, tools):
 
     for name, (_, *rest) in CASES.items():
         case(name, *rest)
+    for name, (kind, count) in OWN.items():
+        save(f"scheduler-{name}", **walk_own(kind, count))
     runs(p, RUNS)
     torch.manual_seed(70)
     image = torch.rand(1, 3, 64, 64)
@@ -192,6 +289,9 @@ def store(case):
         base = {"num_train_timesteps": 1000} if class_name.startswith("Flow") else BASE
         case("scheduler", name, f"scheduler-{name}", 1e-4, scheduler=kind, steps=count,
              config={"_class_name": class_name, **base, **config, **(told[0] if told else {})})
+    for name, (kind, count) in OWN.items():
+        case("scheduler", name, f"scheduler-{name}", 1e-4, scheduler=kind, steps=count,
+             config={**BASE, **(LEAD if kind == "ipndm" else {})})
     for name, (request, *_) in {**RUNS, **PAINTED}.items():
         kind = "text2img" if name in RUNS else "img2img"
         case(kind, f"scheduler-{name}", f"scheduler-{name}", 1e-3, model="tiny-sd15", request=request)

@@ -21,7 +21,8 @@ impl Bench<'_> {
         steps: usize,
     ) -> Result<Vec<Comparison>> {
         let config = SchedulerConfig::from_json(&config.to_string())?;
-        anyhow::ensure!(config.kind() == kind, "the configuration is taken for {}", config.kind());
+        let is_named = config.class_name.is_none() || config.kind() == kind;
+        anyhow::ensure!(is_named, "the configuration is taken for {}", config.kind());
         let mut schedule = Schedule::new(kind, &config, steps)?;
         let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<_>>();
         let mut compared = Vec::new();

@@ -39,7 +39,7 @@ pub(super) fn plan(setup: &Setup<'_>) -> Result<Plan, SchedulerError> {
         is_stochastic: solver != Solver::DpmPlusPlus2M,
         is_heun,
         order,
-        lower_order_final: config.lower_order_final.unwrap_or(true),
+        lower_order_final: solver != Solver::DpmPlusPlus3MSde && config.lower_order_final.unwrap_or(true),
         is_last_first_order: config.euler_at_final || !config.ends_noisy(),
         originals: VecDeque::new(),
     };
