@@ -28,7 +28,9 @@ struct Multistep {
 pub(super) fn plan(setup: &Setup<'_>) -> Result<Plan, SchedulerError> {
     let config = setup.config;
     let solver = setup.kind.solver();
-    let (timesteps, sigmas, levels) = levels(setup, Rounding::Whole)?;
+    // Only the reference's own class has whole timesteps.
+    let rounding = if solver == Solver::DpmPlusPlus3MSde { Rounding::Never } else { Rounding::Whole };
+    let (timesteps, sigmas, levels) = levels(setup, rounding)?;
     let (is_heun, order) = match solver {
         Solver::DpmPlusPlus2MSdeHeun => (true, 2),
         // As k-diffusion has it: the reference's class takes the curvature with another sign.
