@@ -48,7 +48,7 @@ impl StableDiffusion {
         let [batch, ..] = latents.dims();
         // Under guidance the unconditional half comes first.
         let received = received.narrow(0, 0, batch);
-        let original = schedule.clone().step(plain.clone(), index, latents.clone(), None).pred_original_sample;
+        let original = schedule.original(plain.clone(), index, latents.clone());
         let input = degraded(latents.clone(), original, received, schedule, index);
         let input = beside(schedule.scale_model_input(input, index), seen.beside.as_ref());
         let timesteps = vec![schedule.timesteps()[index]; batch];
