@@ -80,9 +80,9 @@ proptest! {
     ) {
         // The first level of a straight path has no signal, so that its noise says nothing of the picture.
         let prediction = if kind.solver() == Solver::FlowEuler { "flow_prediction" } else { prediction };
-        // These look back along whole strides of timesteps.
+        // These look back along whole strides of timesteps, and on outputs as they were said: velocities of several levels.
         let strides = matches!(kind.solver(), Solver::Pndm | Solver::Ipndm);
-        prop_assume!(!strides || (spacing == "leading" && kind == kind.solver().into()));
+        prop_assume!(!strides || (spacing == "leading" && prediction == "epsilon" && kind == kind.solver().into()));
         let mut schedule = Schedule::new(kind, &config(prediction, spacing), steps).expect("the steps fit");
         let of = |pick: fn(&(f32, f32, f32)) -> f32| tensor(&pixels.iter().map(pick).collect::<Vec<_>>());
         let (end, start, drawn) = (of(|pixel| pixel.0), of(|pixel| pixel.1), of(|pixel| pixel.2));
