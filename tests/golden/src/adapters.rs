@@ -33,11 +33,11 @@ impl Bench<'_> {
     }
 
     /// The files with LoRAs over them.
-    pub(crate) fn with_loras(&self, files: ModelFiles, loras: &[LoraRun]) -> Result<ModelFiles> {
+    pub(crate) fn with_loras(&self, files: &ModelFiles, loras: &[LoraRun]) -> Result<ModelFiles> {
         let loras = loras.iter().map(|LoraRun { file, weight }| {
             Ok(WeightedLora::new(Rc::new(Lora::new(file, self.data.component(file)?.source)?), *weight))
         });
-        Ok(Adapters { loras: loras.collect::<Result<_>>()?, ..Adapters::default() }.over(&files)?)
+        Ok(Adapters { loras: loras.collect::<Result<_>>()?, ..Adapters::default() }.over(files)?)
     }
 
     /// A text in which `<thing>` is a learned word.

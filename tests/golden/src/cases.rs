@@ -34,8 +34,10 @@ pub async fn run(case: &Case, data: &Data, device: &Device) -> Result<Vec<Compar
         Kind::Text { model, prompts } => on.text(model, prompts).await,
         Kind::Prompts { model, prompts } => on.prompts(model, prompts).await,
         Kind::Unet { model } => on.unet(model).await,
-        Kind::Vae { model } => on.vae(model, None).await,
-        Kind::VaeTiled { model, tile } => on.vae(model, Some(VaeTiling { tile: *tile, ..VaeTiling::default() })).await,
+        Kind::Vae { model } => Box::pin(on.vae(model, None)).await,
+        Kind::VaeTiled { model, tile } => {
+            Box::pin(on.vae(model, Some(VaeTiling { tile: *tile, ..VaeTiling::default() }))).await
+        }
         Kind::Taesd { folder } => on.taesd(folder).await,
         Kind::Scheduler { scheduler, config, steps } => on.scheduler(*scheduler, config, *steps).await,
         Kind::Text2img { model, request, loras } => Box::pin(on.pipeline(model, request, loras)).await,
@@ -143,7 +145,7 @@ impl Bench<'_> {
     }
 
     async fn pipeline(&self, model: &str, run: &Run, loras: &[LoraRun]) -> Result<Vec<Comparison>> {
-        let files = self.with_loras(self.data.model(model)?, loras)?;
+        let files = self.with_loras(&self.data.model(model)?, loras)?;
         let pipeline = StableDiffusion::load(&files, self.device, LoadOptions::default())?;
         let recorded = |name| tensor(&self.recorded, name, self.device);
         let (latents, init) = if self.recorded.contains_key("image_in") {

@@ -93,8 +93,8 @@ fn models(graph: &Graph<'_>, inputs: &Value, to: &mut Metadata) {
         to.model = ["ckpt_name", "unet_name"].iter().find_map(|key| named(key)).or(to.model.take());
     }
     to.networks.reverse();
-    let encoders = graph.walk(&inputs["positive"], &["conditioning", "positive", "clip"]);
-    let layer = encoders.filter_map(|node| node["inputs"]["stop_at_clip_layer"].as_i64()).next();
+    let mut encoders = graph.walk(&inputs["positive"], &["conditioning", "positive", "clip"]);
+    let layer = encoders.find_map(|node| node["inputs"]["stop_at_clip_layer"].as_i64());
     to.clip_skip = layer.and_then(|layer| u32::try_from(layer.checked_neg()?).ok());
     let loads = graph.walk(&inputs["latent_image"], &["samples", "latent_image", "pixels", "image"]);
     to.others.extend(loads.filter_map(|node| Some(("Image".to_owned(), node["inputs"]["image"].as_str()?.to_owned()))));

@@ -12,7 +12,7 @@ const MAX_PAIRS: usize = 1000;
 /// Reads a parameters text: a prompt, a negative prompt, a line of pairs, each of which may be missing.
 pub fn parse(text: &str) -> Metadata {
     let mut metadata = Metadata::new(Origin::WebUi, text);
-    let lines: Vec<&str> = text.trim().split('\n').collect();
+    let lines: Vec<&str> = text.trim().lines().collect();
     let listed: Vec<Vec<(String, String)>> = lines.iter().map(|line| pairs(line)).collect();
     let has_steps = |pairs: &[(String, String)]| pairs.iter().any(|(key, _)| key == "Steps");
     // The last line of them, or the last that begins as they do where other programs have written behind it.
@@ -28,8 +28,8 @@ pub fn parse(text: &str) -> Metadata {
             (None, None) => prompt.push(line),
         }
     }
-    metadata.prompt = prompt.join("\n").trim().to_owned();
-    metadata.negative_prompt = negative.unwrap_or_default().join("\n").trim().to_owned();
+    prompt.join("\n").trim().clone_into(&mut metadata.prompt);
+    negative.unwrap_or_default().join("\n").trim().clone_into(&mut metadata.negative_prompt);
     for (key, value) in listed.into_iter().skip(place.unwrap_or(lines.len())).flatten() {
         put(&mut metadata, key, value);
     }

@@ -81,7 +81,9 @@ impl<'a> Loading<'a> {
         text_config.added_tokens = added.iter().map(|(_, ids)| ids.len()).sum();
         let tokenizer = |pad: &str| {
             let mut tokenizer = Tokenizer::new(&files.vocab, &files.merges, pad)?;
-            added.iter().for_each(|(word, ids)| tokenizer.add_token(word, ids.clone()));
+            for (word, ids) in &added {
+                tokenizer.add_token(word, ids.clone());
+            }
             Ok::<_, LoadModelError>(Arc::new(tokenizer))
         };
         let second = match &files.text_encoder_2 {

@@ -7,6 +7,7 @@ use spec::{PredictionType, SchedulerKind, SigmaSpacing, Solver, TimestepSpacing}
 
 /// What a model expects of its scheduler; a field that the file leaves out takes the default of the reference's class.
 #[derive(Debug, Clone, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the file has them one by one")]
 pub struct SchedulerConfig {
     /// The reference's class name.
     #[serde(default, rename = "_class_name")]

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 /// The last steps of a run shorter than this are of lower order.
 pub(super) const SHORT: usize = 15;
 
+#[expect(clippy::struct_excessive_bools, reason = "the reference's class has them one by one")]
 #[derive(Debug)]
 struct Multistep {
     /// For the stochastic equation.

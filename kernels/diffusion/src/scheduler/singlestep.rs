@@ -21,6 +21,7 @@ struct Singlestep {
 }
 
 /// 1, 2, … up to the order, over and over, and lower ones at the end.
+#[expect(clippy::fn_params_excessive_bools, reason = "the reference's class has both")]
 fn orders(order: usize, steps: usize, ends_noisy: bool, lower_order_final: bool) -> Vec<usize> {
     let mut orders: Vec<usize> = (0..steps).map(|step| step % order + 1).collect();
     let is_whole = steps.is_multiple_of(order);

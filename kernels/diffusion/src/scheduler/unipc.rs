@@ -52,6 +52,7 @@ fn solve<const N: usize>(mut rows: [[f64; N]; N], mut right: [f64; N], count: us
         for row in 0..count {
             if row != pivot {
                 let factor = rows[row][pivot] / rows[pivot][pivot];
+                #[expect(clippy::needless_range_loop, reason = "two rows of one matrix at once")]
                 for column in 0..count {
                     rows[row][column] -= factor * rows[pivot][column];
                 }

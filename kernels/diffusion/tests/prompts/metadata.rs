@@ -20,7 +20,9 @@ fn png(chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
         file.extend([0; 4]);
     };
     push(b"IDAT", &[7; 50]);
-    chunks.iter().for_each(|(kind, data)| push(kind, data));
+    for (kind, data) in chunks {
+        push(kind, data);
+    }
     push(b"IEND", &[]);
     file
 }
@@ -31,8 +33,8 @@ fn text(key: &str, text: &str) -> Vec<u8> {
 
 fn packed(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+    encoder.write_all(bytes).expect("memory takes all");
+    encoder.finish().expect("memory takes all")
 }
 
 fn read(file: Vec<u8>) -> Result<Option<Metadata>, MetadataError> {
@@ -40,7 +42,7 @@ fn read(file: Vec<u8>) -> Result<Option<Metadata>, MetadataError> {
 }
 
 fn of_text(key: &str, value: &str) -> Metadata {
-    read(png(&[(b"tEXt", text(key, value))])).unwrap().unwrap()
+    read(png(&[(b"tEXt", text(key, value))])).expect("a whole picture").expect("parameters")
 }
 
 const WEB_UI: &str = "a (red:1.2) apple,\n<lora:fruit:0.8>\nNegative prompt: blurry\nlow quality\nSteps: 20, Sampler: DPM++ 2M, \
@@ -84,7 +86,7 @@ fn texts_of_other_writers_are_read_too() {
 
 fn spec_of(prompt: &str, negative: &str) -> GenerateSpec {
     serde_json::from_value(serde_json::json!({ "prompt": prompt, "negative_prompt": negative, "size": [64, 128] }))
-        .unwrap()
+        .expect("a whole spec")
 }
 
 #[test]
