@@ -8,7 +8,7 @@ use spec::{SchedulerKind, SpecError};
 #[derive(Debug, Args)]
 pub struct SchedulerArgs {
     /// Scheduler by its own name, as a web UI's sampler or as a class of diffusers: dpmpp-2m-karras, "DPM++ 2M Karras",
-    /// UniPCMultistepScheduler; a wrong name lists all of ours [default: the model's]
+    /// `UniPCMultistepScheduler`; a wrong name lists all of ours [default: the model's]
     #[arg(long, value_name = "NAME")]
     scheduler: Option<SchedulerKind>,
     /// Noise levels that it visits, as web UIs' schedule types: karras, exponential, beta, sgm-uniform, …, automatic
