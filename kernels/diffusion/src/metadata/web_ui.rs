@@ -12,7 +12,11 @@ const MAX_PAIRS: usize = 1000;
 /// Reads a parameters text: a prompt, a negative prompt, a line of pairs, each of which may be missing.
 pub fn parse(text: &str) -> Metadata {
     let mut metadata = Metadata::new(Origin::WebUi, text);
-    let lines: Vec<&str> = text.trim().lines().collect();
+    let mut lines: Vec<&str> = text.trim().lines().collect();
+    // No text is one empty line.
+    if lines.is_empty() {
+        lines.push("");
+    }
     let listed: Vec<Vec<(String, String)>> = lines.iter().map(|line| pairs(line)).collect();
     let has_steps = |pairs: &[(String, String)]| pairs.iter().any(|(key, _)| key == "Steps");
     // The last line of them, or the last that begins as they do where other programs have written behind it.
