@@ -10,15 +10,13 @@ import { generate } from './support/native.mjs';
 import { Proxy } from './support/proxy.mjs';
 
 const { cases } = JSON.parse(await readFile(new URL('../golden/data/cases.json', import.meta.url), 'utf8'));
-/**
- * On software WebGPU a whole picture takes a minute, and so do networks whose shaders are compiled for one case alone: what ran there is enough
- * every time. The native program runs more of them on such an adapter (`cargo test --test wgpu`).
- */
-const WHOLE = ['text2img', 'img2img', 'switched', 'controlnet', 'inpaint', 'hires', 'upscale', 'vaetiled', 'depth', 'lineart', 'safety', 'prompts'];
-const QUICK = /^(sd15-text2img|sd(15|21)-text2img-noguidance|sdxl-turbo)$/;
-/** Schedulers are the same few sums on any device. */
-const SCHEDULERS = /^(ddim(-vpred.*)?|euler(-a|-karras|-trailing.*|-vpred)?|dpmpp-2m(-karras)?|unipc|heun|lms)$/;
-const isSlow = ({ kind, name }) => (WHOLE.includes(kind) && !QUICK.test(name)) || (kind === 'scheduler' && !SCHEDULERS.test(name));
+/** Modules and the first whole pictures run every time; the rest is native (`cargo test --test reference`), and here by DARKROOM_ALL_GOLDENS=1. */
+const USUAL =
+  /^(sd(15|21)-(text|unet|text2img.*|img2img)|vae|taesd|ddim(-vpred.*)?|euler(-a|-karras|-trailing.*|-vpred)?|dpmpp-2m(-karras)?|noise-torch-cpu)$/;
+/** On software WebGPU a whole picture takes a minute; of those, one of each family is enough. */
+const SLOW = /^sd(15|21)-(text2img-.*|img2img)$|^sd21-text2img$/;
+const QUICK = /-noguidance$/;
+const isLeftOut = (name, device) => !USUAL.test(name) || (device === 'webgpu' && SLOW.test(name) && !QUICK.test(name));
 const runsAll = process.env.DARKROOM_ALL_GOLDENS === '1';
 const DRAWING = { prompt: 'a red apple on a blue background', steps: 4, seed: 1234 };
 
@@ -35,8 +33,8 @@ after(async () => {
 });
 
 for (const device of ['cpu', 'webgpu']) {
-  for (const { kind, name } of cases) {
-    const skip = device === 'webgpu' && isSlow({ kind, name }) && !runsAll && 'slow; DARKROOM_ALL_GOLDENS=1 runs it';
+  for (const { name } of cases) {
+    const skip = isLeftOut(name, device) && !runsAll && 'DARKROOM_ALL_GOLDENS=1 runs it';
     test(`${name} equals the reference in the worker on ${device}`, { skip }, async (t) => {
       const compared = await engine.compare(name, device);
       assert.ok(compared.length > 0);
