@@ -324,9 +324,9 @@ fn damaged_models_are_refused_with_a_sentence() {
     let alone = folder.file("unet.safetensors");
     fs::write(&alone, &unet).unwrap();
     let error = refused(&generate(&alone, &out, &[]));
-    assert!(error.contains("it is not a whole model"), "{error}");
+    assert!(error.contains("without all that a picture needs") && error.contains("lacks `vae`"), "{error}");
     let listed = run(&["inspect", &alone]);
-    assert!(listed.contains("family     unknown (cross_attention_dim 32)"), "{listed}");
+    assert!(listed.contains("family     Stable Diffusion 1.x (cross_attention_dim 32)"), "{listed}");
 }
 
 /// Whether the process handles SIGINT itself, which it does from the moment when its model is loaded.
