@@ -28,6 +28,7 @@ mod gguf_type;
 mod gguf_value;
 mod gguf_writer;
 mod header_json;
+pub mod lora;
 mod manifest;
 mod new_tensor;
 mod quantise;

@@ -2,9 +2,7 @@
 
 use super::{
     WeightedLora, listed,
-    lora_key::{LoraKey, Role},
     merged::{Delta, Merged},
-    module_names::{Module, ModuleNames, Place},
 };
 use crate::pipeline::{Component, ModelFiles};
 use serde_json::Value;
@@ -14,7 +12,10 @@ use std::{
     rc::Rc,
 };
 use thiserror::Error;
-use weights::{TensorSource, WeightsError};
+use weights::{
+    TensorSource, WeightsError,
+    lora::{LoraKey, Module, ModuleNames, Part, Place, Role},
+};
 
 /// A LoRA that cannot be used.
 #[derive(Debug, Error)]
@@ -190,12 +191,17 @@ fn peft_alpha(settings: &Value, prefix: &str, module: &str) -> Option<f64> {
     own.or_else(|| settings[format!("{prefix}lora_alpha")].as_f64())
 }
 
+fn part(component: &Component) -> Part<'_> {
+    Part { source: &*component.source, prefix: &component.prefix }
+}
+
 /// Lays LoRAs over the parts that they reach.
 pub(super) fn lay_over(files: &mut ModelFiles, loras: &[WeightedLora], keeps_halves: bool) -> Result<(), LoraError> {
     if loras.is_empty() {
         return Ok(());
     }
-    let names = ModuleNames::new(files);
+    let second = files.text_encoder_2.as_ref().map(|second| part(&second.component));
+    let names = ModuleNames::new(part(&files.unet), part(&files.text_encoder), second);
     let mut deltas: BTreeMap<Place, BTreeMap<String, Vec<Delta>>> = BTreeMap::new();
     for WeightedLora { lora, unet, text } in loras {
         let (mut unmatched, mut misshapen) = (BTreeSet::new(), BTreeSet::new());

@@ -5,15 +5,12 @@
 
 mod embedding;
 mod lora;
-mod lora_key;
 mod merged;
-mod module_names;
-mod original_names;
 
 pub use embedding::{Embedding, EmbeddingError};
 pub use lora::{Lora, LoraError};
-pub use lora_key::{LoraKey, Role};
 pub use merged::MergeError;
+pub use weights::lora::{LoraKey, Role};
 
 use crate::pipeline::{AddedToken, Component, ModelFiles};
 use std::{collections::BTreeSet, rc::Rc};
