@@ -2,10 +2,13 @@
 
 mod adapters;
 mod control;
+mod control_unit;
+mod finder;
 mod guidance;
 mod hires;
 mod inpaint;
 mod prompting;
+mod recipe;
 mod safety;
 mod scheduler;
 
@@ -33,25 +36,34 @@ use std::{
     fs,
     hash::{BuildHasher as _, RandomState},
     path::{Path, PathBuf},
+    thread,
     time::Instant,
 };
 
+pub use self::recipe::Recipe;
 use self::{
     adapters::AdapterArgs,
     control::ControlArgs,
     hires::HiresArgs,
     inpaint::{InpaintArgs, Prepared},
-    prompting::{PromptArgs, Recipe},
+    prompting::PromptArgs,
+    recipe::RecipeArgs,
 };
 
 const USUAL_SIZE: (u32, u32) = (512, 512);
+/// What pictures say of the files that they started from.
+const INIT: &str = "Init image";
+const NOISE: &str = "Initial noise";
 
 /// What to draw, and how.
 #[derive(Debug, Args)]
 pub struct Generate {
-    /// Model folder in diffusers' layout, one GGUF or one safetensors file, or the name of a model that was pulled
-    #[arg(long, value_name = "DIR_OR_FILE")]
-    model: PathBuf,
+    /// Model folder in diffusers' layout, one GGUF or one safetensors file, or the name of a model that was pulled [default: with
+    /// --from the picture's]
+    #[arg(long, value_name = "DIR_OR_FILE", required_unless_present = "from")]
+    model: Option<PathBuf>,
+    #[command(flatten)]
+    recipe: RecipeArgs,
     #[command(flatten)]
     model_args: model::ModelArgs,
     /// What to draw
@@ -92,7 +104,7 @@ pub struct Generate {
     #[arg(long, value_name = "FILE")]
     init_image: Option<PathBuf>,
     /// How much of it is repainted, 0 to 1 [default: 0.8]
-    #[arg(long, value_parser = number::<Strength>, allow_negative_numbers = true, requires = "init_image")]
+    #[arg(long, value_parser = number::<Strength>, allow_negative_numbers = true)]
     strength: Option<Strength>,
     #[command(flatten)]
     inpaint: InpaintArgs,
@@ -125,19 +137,25 @@ pub struct Generate {
 
 impl Generate {
     /// Draws.
-    pub fn run(self) -> Result<()> {
+    pub fn run(mut self) -> Result<()> {
         check_folder(&self.out)?;
         self.save_latents.as_deref().map_or(Ok(()), check_folder)?;
-        let mut files = self.model_args.open(&self.model)?;
+        let recipe = self.recipe.recipe()?;
+        let model_path = self.restore(&recipe)?;
+        let mut files = self.model_args.open(&model_path)?;
         adapters::tune(&mut files);
-        let recipe = self.prompts.recipe()?;
-        recipe.check(self.init_image.is_some())?;
+        // While the picture is drawn, since a large model takes a while.
+        let model_pairs = {
+            let (path, name) = (model::located(&model_path), model::name(&files, &model_path));
+            thread::spawn(move || recipe::model_pairs(&path, &name))
+        };
         let mut spec = self.spec(&files.card, &recipe)?;
         let prompting = Prompting { has_networks: true, ..self.prompts.prompting(&recipe) };
         let keeps_halves = self.device != DeviceKind::Cpu && LoadOptions::for_files(&files).keep_quantised;
         // A plain prompt has no networks in it.
-        let asking = if prompting.syntax == PromptSyntax::Plain { "" } else { &spec.prompt };
-        let files = self.adapters.over(files, asking, keeps_halves)?;
+        let is_plain = prompting.syntax == PromptSyntax::Plain;
+        let asking = if is_plain { "" } else { &spec.prompt };
+        let files = self.adapters.over(files, asking, &recipe, keeps_halves)?;
         let (init, prepared) = self.start(&mut spec, &files.card)?;
         let device = self.device.open()?;
         let mut request = PipelineRequest::from_spec(&spec, init.as_ref().map(|picture| (picture, &device)));
@@ -145,7 +163,7 @@ impl Generate {
             prepared.tell(init, &device);
         }
         request.prompting = prompting;
-        request.controls = self.control.load(spec.size, &device)?;
+        request.controls = self.control.load(spec.size, prepared.as_ref(), &device)?;
         request.sizes = self.adapters.sizes();
         request.vae_tiling = self.hires.tiling();
         request.switches = self.guided.switches();
@@ -160,8 +178,8 @@ impl Generate {
             request.latents = Some(noise);
         }
 
-        let guard = self.safety.load(&self.model, &device)?;
-        let pipeline = model::load(&files, &self.model, &device)?;
+        let guard = self.safety.load(&model_path, &device)?;
+        let pipeline = model::load(&files, &model_path, &device)?;
         request.hires = self.hires.hires(spec.size, pipeline.multiple() as u32, &device)?;
         let scheduler = spec.scheduler.unwrap_or_else(|| pipeline.default_scheduler());
         let cancel = interrupt::token()?;
@@ -184,8 +202,10 @@ impl Generate {
             );
             latents::write(path, &made)?;
         }
-        let mut report =
-            self.write_pictures(&drafts, &spec, scheduler, prompting, &model::name(&files, &self.model))?;
+        let more = [self.told(&spec, prompting)?, model_pairs.join().expect("it has nothing to panic about")?].concat();
+        // The LoRAs of flags are the prompt's for everyone who reads it.
+        let told = GenerateSpec { prompt: self.adapters.tagged(&spec.prompt, is_plain), ..spec.clone() };
+        let mut report = self.write_pictures(&drafts, &told, scheduler, &model::name(&files, &model_path), &more)?;
         let first = made.pictures.first().map(|picture| (picture.width, picture.height));
         let (steps, (width, height)) = (spec.steps.get(), first.unwrap_or((spec.size.width(), spec.size.height())));
         writeln!(report, "{}, {steps} steps, {width}x{height}, {seconds:.1} s", scheduler.infotext_name())?;
@@ -215,7 +235,7 @@ impl Generate {
         let prompt = self.prompt.clone().or_else(|| recipe.prompt()).unwrap_or_default();
         let negative_prompt = self.negative_prompt.clone().or_else(|| recipe.negative_prompt()).unwrap_or_default();
         let (prompt, negative_prompt) = self.prompts.styled(prompt, negative_prompt)?;
-        let strength = self.strength.or(recipe.strength()?).unwrap_or_default();
+        let strength = self.strength.unwrap_or_default();
         Ok(GenerateSpec {
             prompt,
             negative_prompt,
@@ -232,18 +252,62 @@ impl Generate {
         })
     }
 
+    /// Fills what no flag said by what a picture says, and gives the model.
+    fn restore(&mut self, recipe: &Recipe) -> Result<PathBuf> {
+        recipe.file(&mut self.init_image, INIT, "Init image SHA-256", "--init-image")?;
+        let has_init = self.init_image.is_some();
+        if has_init {
+            self.inpaint.restore(recipe)?;
+            self.strength = self.strength.or(recipe.strength()?);
+        }
+        self.hires.restore(recipe, has_init)?;
+        recipe.check(has_init, self.hires.is_on())?;
+        if let (true, Some(size)) = (self.inpaint.is_on(), recipe.size()?) {
+            self.width.get_or_insert(size.width());
+            self.height.get_or_insert(size.height());
+        }
+        self.control.restore(recipe)?;
+        self.adapters.restore(recipe)?;
+        self.guided.restore(recipe)?;
+        self.scheduler.restore(recipe)?;
+        self.model_args.restore(recipe)?;
+        recipe.file(&mut self.latents, NOISE, "Initial noise SHA-256", "--latents")?;
+        ensure!(self.strength.is_none() || has_init, "--strength needs --init-image");
+        self.inpaint.check(has_init)?;
+        self.hires.check()?;
+        self.model.clone().map_or_else(|| recipe.model(), Ok)
+    }
+
+    /// What pictures say of their making that a spec does not.
+    fn told(&self, spec: &GenerateSpec, prompting: Prompting) -> Result<Vec<String>> {
+        let file = |key, path: &Option<PathBuf>| {
+            path.as_deref().map_or_else(|| Ok(Vec::new()), |path| recipe::file_pairs(key, path))
+        };
+        Ok([
+            prompting::infotext(prompting, spec.clip_skip.get()),
+            file(INIT, &self.init_image)?,
+            self.inpaint.infotext()?,
+            self.control.infotext()?,
+            self.hires.infotext()?,
+            self.guided.infotext(self.hires.is_on()),
+            self.adapters.infotext(prompting.syntax == PromptSyntax::Plain)?,
+            self.scheduler.infotext(),
+            self.model_args.infotext(),
+            file(NOISE, &self.latents)?,
+        ]
+        .concat())
+    }
+
     /// Writes every picture with its own parameters, and says where.
     fn write_pictures(
         &self,
         drafts: &[Reviewed],
         spec: &GenerateSpec,
         scheduler: SchedulerKind,
-        prompting: Prompting,
         model: &str,
+        more: &[String],
     ) -> Result<String> {
         let mut report = String::new();
-        let prompts = prompting::infotext(prompting, spec.clip_skip.get());
-        let more = [prompts, self.inpaint.infotext(), self.control.infotext()?, self.hires.infotext()].concat();
         for (index, draft) in drafts.iter().enumerate() {
             let path = if drafts.len() == 1 { self.out.clone() } else { numbered(&self.out, index) };
             let seed = Seed(spec.seed.0.wrapping_add(index as u64));
@@ -252,7 +316,7 @@ impl Generate {
                 continue;
             };
             let parameters = infotext(&GenerateSpec { seed, ..spec.clone() }, scheduler, model);
-            let parameters = [vec![parameters], more.clone()].concat().join(", ");
+            let parameters = [&[parameters], more].concat().join(", ");
             // What stands in a picture's place says nothing of its making.
             let parameters = if draft.is_flagged { String::new() } else { parameters };
             fs::write(&path, picture.to_png(&parameters)?)

@@ -25,8 +25,12 @@ pub fn decode(path: &Path) -> Result<image::DynamicImage> {
 
 /// The picture in the asked size: scaled until it covers it, the rest cut off on both sides alike.
 pub fn covering(path: &Path, size: ImageSize) -> Result<Picture> {
-    let image = decode(path)?.resize_to_fill(size.width(), size.height(), FilterType::Lanczos3);
-    Ok(picture(image.into_rgb8()))
+    Ok(filling(&decode(path)?, size))
+}
+
+/// A decoded picture in the asked size, as [`covering`] has it.
+pub fn filling(image: &image::DynamicImage, size: ImageSize) -> Picture {
+    picture(image.resize_to_fill(size.width(), size.height(), FilterType::Lanczos3).into_rgb8())
 }
 
 /// Decoded pixels as the pipeline takes them.

@@ -6,6 +6,7 @@
 mod convert;
 mod demo_score;
 mod device;
+mod digest;
 mod family;
 mod generate;
 mod init_image;

@@ -1,6 +1,6 @@
 //! A model from the command line.
 
-use crate::{progress, pull::Cache, vocabulary};
+use crate::{generate::Recipe, progress, pull::Cache, vocabulary};
 use anyhow::{Context as _, Result};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
@@ -39,7 +39,28 @@ enum Prediction {
     V,
 }
 
+/// What pictures say of it.
+const PREDICTION: &str = "Prediction type";
+const AVERAGED: (&str, &str) = ("EMA", "True");
+
 impl ModelArgs {
+    /// Fills what no flag said by what a picture says.
+    pub fn restore(&mut self, recipe: &Recipe) -> Result<()> {
+        recipe.restore(&mut self.prediction, PREDICTION, |text| {
+            Prediction::from_str(text, false).map_err(anyhow::Error::msg)
+        })?;
+        recipe.switch(&mut self.ema, AVERAGED);
+        Ok(())
+    }
+
+    /// What a picture says of it.
+    pub fn infotext(&self) -> Vec<String> {
+        let prediction = self.prediction.and_then(|prediction| prediction.to_possible_value());
+        let prediction = prediction.map(|value| format!("{PREDICTION}: {}", value.get_name()));
+        let averaged = self.ema.then(|| format!("{}: {}", AVERAGED.0, AVERAGED.1));
+        prediction.into_iter().chain(averaged).collect()
+    }
+
     fn options(&self) -> Result<CheckpointOptions> {
         let vocabulary = match &self.tokenizer {
             Some(folder) => vocabulary::in_folder(folder)?,

@@ -134,9 +134,11 @@ fn networks_steer_from_folders_and_from_files_alike() {
     assert_ne!(steered, with("two.png", &two.concat()));
 
     let told = run(&["inspect", &folder.file("late.png")]);
-    let pair =
-        "ControlNet 0: \"Module: none, Model: tiny-controlnet-0, Weight: 1, Guidance Start: 0.5, Guidance End: 1\"";
-    assert!(told.contains(pair), "{told}");
+    assert!(told.contains("ControlNet 0: \"Module: none, Model: tiny-controlnet-0 ["), "{told}");
+    assert!(
+        told.contains("], Weight: 1, Resize Mode: Crop and Resize, Guidance Start: 0.5, Guidance End: 1, "),
+        "{told}"
+    );
 
     let file = format!("{first}/diffusion_pytorch_model.safetensors");
     let published = folder.write("published.safetensors", &to_safetensors(&original_names(&file)).unwrap());
@@ -272,6 +274,32 @@ fn only_what_is_masked_is_drawn_and_put_back() {
     let small = folder.mask([64, 64], [0, 0, 9, 9]);
     let error = folder.refused(&["--init-image", &init, "--mask", &small]);
     assert!(error.contains("is 64 x 64, but the picture is 150 x 101"), "{error}");
+}
+
+/// The part of a picture that a region of 32 x 32 pixels has, drawn by hand, is what `--only-masked` draws of it.
+#[test]
+fn a_network_steers_the_masked_part_by_the_same_part_of_its_picture() {
+    let folder = Folder::new("tiny-sd15");
+    let (init, net) = (folder.picture("init.png", 150, 101), recorded("models/tiny-controlnet-0"));
+    let mask = folder.mask([150, 101], [100, 50, 120, 70]);
+    let control = folder.file("control.png");
+    RgbImage::from_fn(150, 101, |x, y| Rgb([(x * y % 256) as u8, (x * 7 % 256) as u8, 90])).save(&control).unwrap();
+    let saved = folder.file("saved.safetensors");
+    let latents = |init: &str, mask: &str, control: &str, more: &[&str]| {
+        let masked = ["--init-image", init, "--mask", mask, "--control-net", &net, "--control-image", control];
+        let prepared = ["--control-weight", "3", "--control-preprocessor", "tile:2", "--save-latents", &saved];
+        folder.generate("x.png", &[&masked[..], &SIZE, &prepared, more].concat());
+        weights::open_path(Path::new(&saved)).unwrap().read("final_latents").unwrap()
+    };
+    let drawn = latents(&init, &mask, &control, &["--only-masked", "--only-masked-padding", "6"]);
+    let cut = |file: &str, name: &str| {
+        let path = folder.file(name);
+        image::open(file).unwrap().crop_imm(94, 44, 32, 32).into_rgb8().save(&path).unwrap();
+        path
+    };
+    let (part, its_mask, its_control) = (cut(&init, "a.png"), cut(&mask, "b.png"), cut(&control, "c.png"));
+    assert_eq!(drawn, latents(&part, &its_mask, &its_control, &[]));
+    assert_ne!(drawn, latents(&part, &its_mask, &control, &[]), "the whole picture steers otherwise");
 }
 
 #[test]

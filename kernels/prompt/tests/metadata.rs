@@ -75,6 +75,8 @@ fn texts_of_other_writers_are_read_too() {
     let colons = parse_infotext("a: b, c: d\nSteps: 5, Sampler: Euler, CFG scale: x, Seed: -1");
     assert_eq!((colons.prompt.as_str(), colons.guidance, colons.seed), ("a: b, c: d", None, None));
     assert_eq!(colons.others.len(), 2);
+    let automatic = parse_infotext("x\nSteps: 5, Sampler: DPM++ 2M, Schedule type: Automatic, Seed: 1");
+    assert_eq!(automatic.scheduler().unwrap().to_string(), "dpmpp-2m-karras");
     let old = parse_infotext("x\nSteps: 5, Sampler: DPM++ 2M Karras, Seed: 1, Size: 8x8, RNG: CPU");
     assert_eq!(old.scheduler().unwrap().to_string(), "dpmpp-2m-karras");
     assert_eq!(old.noise, Some(NoiseKind::TorchCpu));
@@ -162,7 +164,7 @@ fn a_graph_of_comfy_ui_is_read() {
     assert_eq!((found.size, found.clip_skip, found.strength), (Some((512, 768)), Some(2), None));
     assert_eq!(found.model.as_deref(), Some("v1-5-pruned-emaonly"));
     assert_eq!(found.networks, [ExtraNetwork { name: "glass".to_owned(), unet_weight: 0.8, text_weight: 0.5 }]);
-    assert_eq!(found.scheduler().unwrap().to_string(), "euler-a");
+    assert_eq!(found.scheduler().unwrap().to_string(), "euler-a-uniform");
     let error = read(png(&[(b"tEXt", text("prompt", "{}"))])).unwrap_err();
     assert!(error.to_string().contains("no sampler"), "{error}");
 }

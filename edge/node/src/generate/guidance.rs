@@ -1,12 +1,25 @@
 //! Switches on the denoiser.
 
+use super::recipe::Recipe;
 use crate::parse::real;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use diffusion::{
+    metadata::quoted,
     pipeline::{Panorama, SelfAttentionGuidance, Switches},
     unet::{FreeU, TokenMerging},
 };
+use std::collections::BTreeMap;
+
+/// Keys of web UIs and their extensions.
+const FREE_U: &str = "FreeU Stages";
+const FREE_U_SCHEDULE: (&str, &str) = ("FreeU Schedule", "0.0, 1.0, 0.0");
+const TOKEN_MERGING: &str = "Token merging ratio";
+const TOKEN_MERGING_SECOND: &str = "Token merging ratio hr";
+const SELF_ATTENTION: &str = "SAG Guidance Scale";
+/// Our own.
+const PANORAMA: (&str, &str) = ("Panorama", "True");
+const CIRCULAR: (&str, &str) = ("Panorama circular", "True");
 
 /// What a run does otherwise; all can be combined.
 #[derive(Debug, Args)]
@@ -29,6 +42,42 @@ pub struct GuidanceArgs {
 }
 
 impl GuidanceArgs {
+    /// Fills what no flag said by what a picture says.
+    pub fn restore(&mut self, recipe: &Recipe) -> Result<()> {
+        // One that begins later or ends earlier is not what is done here.
+        if recipe.look(FREE_U_SCHEDULE.0).is_none_or(|schedule| schedule == FREE_U_SCHEDULE.1) {
+            recipe.restore(&mut self.freeu, FREE_U, stages)?;
+            recipe.take(FREE_U_SCHEDULE.0);
+        }
+        if [Some("0"), recipe.look(TOKEN_MERGING), None].contains(&recipe.look(TOKEN_MERGING_SECOND)) {
+            recipe.take(TOKEN_MERGING_SECOND);
+        }
+        recipe.restore(&mut self.token_merging, TOKEN_MERGING, real)?;
+        recipe.restore(&mut self.sag, SELF_ATTENTION, real)?;
+        recipe.switch(&mut self.panorama, PANORAMA);
+        recipe.switch(&mut self.circular, CIRCULAR);
+        Ok(())
+    }
+
+    /// What web UIs write of it.
+    pub fn infotext(&self, has_second: bool) -> Vec<String> {
+        let mut pairs = Vec::new();
+        if let Some(FreeU { b1, b2, s1, s2 }) = self.freeu {
+            let stage = |b, s| serde_json::json!({ "backbone_factor": b, "skip_factor": s });
+            let stages = serde_json::Value::from(vec![stage(b1, s1), stage(b2, s2)]).to_string();
+            pairs.push(format!("{FREE_U}: {}", quoted(&stages)));
+            pairs.push(format!("{}: {}", FREE_U_SCHEDULE.0, quoted(FREE_U_SCHEDULE.1)));
+        }
+        if let Some(ratio) = self.token_merging {
+            pairs.push(format!("{TOKEN_MERGING}: {ratio}"));
+            pairs.extend(has_second.then(|| format!("{TOKEN_MERGING_SECOND}: {ratio}")));
+        }
+        pairs.extend(self.sag.map(|scale| format!("{SELF_ATTENTION}: {scale}")));
+        let switches = [(PANORAMA, self.panorama), (CIRCULAR, self.circular)];
+        pairs.extend(switches.iter().filter(|(_, is_on)| *is_on).map(|((key, value), _)| format!("{key}: {value}")));
+        pairs
+    }
+
     /// The same as the pipeline takes it.
     pub fn switches(&self) -> Switches {
         Switches {
@@ -38,6 +87,19 @@ impl GuidanceArgs {
             panorama: self.panorama.then_some(Panorama { circular: self.circular }),
         }
     }
+}
+
+/// The factors as an extension of web UIs writes them; what it leaves out is 1, and later stages are not ours.
+fn stages(text: &str) -> Result<FreeU> {
+    let stages: Vec<BTreeMap<String, f64>> = serde_json::from_str(text)?;
+    let factor = |stage: usize, key| stages.get(stage).and_then(|stage| stage.get(key)).copied().unwrap_or(1.0);
+    let [b, s] = ["backbone_factor", "skip_factor"];
+    let is_ours = |key: &String| key == b || key == s;
+    ensure!(
+        stages.len() <= 2 && stages.iter().all(|stage| stage.keys().all(is_ours)),
+        "it has more than two stages of two factors"
+    );
+    Ok(FreeU { b1: factor(0, b), b2: factor(1, b), s1: factor(0, s), s2: factor(1, s) })
 }
 
 /// Four numbers between commas.

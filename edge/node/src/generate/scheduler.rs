@@ -1,5 +1,7 @@
 //! The flags that choose a scheduler.
 
+use super::recipe::Recipe;
+use anyhow::Result as AnyResult;
 use clap::Args;
 use diffusion::scheduler::SchedulerOptions;
 use spec::{SchedulerKind, SpecError};
@@ -26,7 +28,19 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+const ETA: &str = "Eta";
+
 impl SchedulerArgs {
+    /// Fills what no flag said by what a picture says.
+    pub fn restore(&mut self, recipe: &Recipe) -> AnyResult<()> {
+        recipe.restore(&mut self.eta, ETA, |text| share(text).map_err(anyhow::Error::msg))
+    }
+
+    /// What web UIs write of it.
+    pub fn infotext(&self) -> Vec<String> {
+        self.eta.iter().map(|eta| format!("{ETA}: {eta}")).collect()
+    }
+
     /// The scheduler at the noise levels that were asked for.
     ///
     /// # Errors

@@ -35,6 +35,11 @@ impl Cache {
         Ok(Self { root: cache.join("darkroom").join("models") })
     }
 
+    /// The folder of all of them, there or not.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The folder of a model, there or not.
     pub fn folder(&self, name: &str) -> Result<PathBuf> {
         let is_segment = |text: &str| {

@@ -1,7 +1,10 @@
 //! The models in a folder, as they are offered.
 
 use super::log;
-use crate::family::{Conditioning, Family};
+use crate::{
+    digest,
+    family::{Conditioning, Family},
+};
 use anyhow::{Context as _, Result, bail};
 use api::node::ModelOffer;
 use diffusion::{
@@ -15,7 +18,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use weights::{DEFAULT_RANGE_SIZE, FileReader, Manifest, sha256_hex};
 
 /// What every model here can do; upscaling is resampling, and asks for no model at all, like cropping.
 const TASKS: [&str; 5] = ["generate", "edit", "inpaint", "upscale", "crop"];
@@ -174,7 +176,7 @@ fn entry(name: &str, path: &Path, is_gpu: bool) -> Result<Entry> {
         multiple,
         tasks: TASKS.map(str::to_owned).to_vec(),
         scheduler: SchedulerConfig::from_json(&files.scheduler_config)?.kind().to_string(),
-        sha256: sha256_of(path)?,
+        sha256: digest::of_path(path)?,
     };
     Ok(Entry { offer, path: path.to_owned(), bytes: LoadOptions::for_files(&files).device_bytes(&files, is_gpu) })
 }
@@ -199,41 +201,11 @@ fn max_side(side: u32, multiple: u32) -> u32 {
     most / multiple * multiple
 }
 
-/// The hash of a file, from the manifest beside it where that is its own; of a folder, the hash of its files' names and hashes.
-fn sha256_of(path: &Path) -> Result<String> {
-    if path.is_dir() {
-        let mut lines = Vec::new();
-        let mut folders = vec![path.to_owned()];
-        while let Some(folder) = folders.pop() {
-            for inner in listed(&folder)? {
-                if inner.is_dir() {
-                    folders.push(inner);
-                } else {
-                    let name = inner.strip_prefix(path).unwrap_or(&inner).to_string_lossy().replace('\\', "/");
-                    lines.push(format!("{name} {}", hash_file(&inner)?));
-                }
-            }
-        }
-        lines.sort();
-        return Ok(sha256_hex(lines.join("\n").as_bytes()));
-    }
-    let beside = PathBuf::from(format!("{}.manifest.json", path.display()));
-    let manifest = fs::read(beside).ok().and_then(|json| Manifest::parse(&json).ok());
-    let size = fs::metadata(path).with_context(|| format!("could not read {}", path.display()))?.len();
-    match manifest.filter(|manifest| manifest.size == size) {
-        Some(manifest) => Ok(manifest.sha256),
-        None => hash_file(path),
-    }
-}
-
-fn hash_file(path: &Path) -> Result<String> {
-    let reader = FileReader::open(path).with_context(|| format!("could not read {}", path.display()))?;
-    Ok(Manifest::of(&reader, "model", DEFAULT_RANGE_SIZE)?.sha256)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use digest::of_path as sha256_of;
+    use weights::{DEFAULT_RANGE_SIZE, FileReader, Manifest, sha256_hex};
 
     fn shipped(path: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../static/models").join(path)

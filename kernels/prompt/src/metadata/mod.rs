@@ -15,8 +15,8 @@ use std::{
 };
 use thiserror::Error;
 
-pub use web_ui::parse as parse_infotext;
-pub(crate) use web_ui::{joined, quoted};
+pub(crate) use web_ui::joined;
+pub use web_ui::{parse as parse_infotext, quoted};
 
 /// Longest JSON text that is read.
 const MAX_JSON: usize = 2 << 20;
@@ -169,24 +169,11 @@ impl Metadata {
 
     /// The scheduler that its sampler is, if that is one of ours.
     pub fn scheduler(&self) -> Option<SchedulerKind> {
-        let sampler = key(self.sampler.as_deref()?);
-        let spacing = self.schedule_type.as_deref().map(key).unwrap_or_default();
-        let sampler = sampler.strip_prefix("k_").unwrap_or(&sampler).replace('_', "").replace("ancestral", "a");
-        let (sampler, spacing) = match sampler.strip_suffix('k') {
-            Some(plain) if self.origin == Origin::InvokeAi => (plain.to_owned(), "karras".to_owned()),
-            _ => (sampler, spacing.replace('_', "")),
-        };
-        let named = |name: &str| {
-            let is_named = |kind: &&SchedulerKind| {
-                let (label, word) = (key(kind.infotext_name()), key(kind.to_string()));
-                [label, word].iter().any(|own| own.replace('_', "") == name)
-            };
-            SchedulerKind::ALL.iter().find(is_named).copied()
-        };
-        match spacing.as_str() {
-            "" | "automatic" | "normal" | "uniform" => named(&sampler),
-            spacing => named(&format!("{sampler}{spacing}")),
-        }
+        let sampler = self.sampler.as_deref()?;
+        let named = SchedulerKind::from_web_ui(sampler, self.schedule_type.as_deref()).ok();
+        // InvokeAI's names end with a letter where the noise levels are Karras'.
+        let karras = || SchedulerKind::from_web_ui(sampler.strip_suffix("_k")?, Some("Karras")).ok();
+        named.or_else(|| karras().filter(|_| self.origin == Origin::InvokeAi))
     }
 
     /// The prompt with the networks that stand outside of it.
@@ -254,12 +241,6 @@ impl Metadata {
         let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("{key}: {}", web_ui::quoted(value))).collect();
         web_ui::joined(&self.prompt_with_networks(), &self.negative_prompt, &pairs)
     }
-}
-
-/// A name without case and separators but for underscores; `++` is `pp`.
-fn key(name: impl AsRef<str>) -> String {
-    let name = name.as_ref().to_lowercase().replace("++", "pp");
-    name.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
 fn parameters(text: &str) -> Result<Metadata, MetadataError> {

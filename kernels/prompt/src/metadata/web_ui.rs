@@ -125,7 +125,7 @@ fn close(text: &str) -> Option<usize> {
 }
 
 /// A value in quotes where it would not read back without.
-pub(crate) fn quoted(value: &str) -> String {
+pub fn quoted(value: &str) -> String {
     if value.contains([',', '\n', ':', '"']) || value.trim() != value {
         serde_json::Value::from(value).to_string()
     } else {
