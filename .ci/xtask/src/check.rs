@@ -14,6 +14,8 @@ use crate::wasm_toolchain::{TARGET, WasmToolchain};
 use crate::{apt, layers, size, style};
 
 const STEPS: Steps = Steps::Plain;
+/// A workspace of its own, which no other command builds.
+const FUZZ_TARGETS: &str = "tests/fuzz/targets/Cargo.toml";
 
 /// Run all checks and report each that fails.
 pub async fn run(place: &Place) -> Result<ExitCode> {
@@ -55,7 +57,11 @@ impl Report {
 async fn format(place: &Place) -> Result<()> {
     let mut fmt = place.cargo();
     fmt.args(["fmt", "--all", "--", "--check", "-l"]);
-    STEPS.run("format", quiet(&mut fmt, &place.log("fmt"), "run cargo fmt --all")).await
+    STEPS.run("format", quiet(&mut fmt, &place.log("fmt"), "run cargo fmt --all")).await?;
+    let mut targets = place.cargo();
+    targets.args(["fmt", "--manifest-path", FUZZ_TARGETS, "--", "--check", "-l"]);
+    let what = format!("run cargo fmt --manifest-path {FUZZ_TARGETS}");
+    STEPS.run("format of the fuzz targets", quiet(&mut targets, &place.log("fmt"), &what)).await
 }
 
 async fn unused(place: &Place) -> Result<()> {
@@ -75,6 +81,10 @@ async fn deny(place: &Place) -> Result<()> {
     let what = "a licence, a ban or a source is against the rules";
     let rules = &mut check(&["licenses", "bans", "sources"]);
     STEPS.run("licences and bans", quiet(rules, &place.log("deny"), what)).await?;
+    let mut targets = cargo_deny(place);
+    targets.args(["--manifest-path", FUZZ_TARGETS, "check", "--hide-inclusion-graph", "licenses", "bans", "sources"]);
+    let told = "licences and bans of the fuzz targets";
+    STEPS.run(told, quiet(&mut targets, &place.log("deny-fuzz"), what)).await?;
 
     // The database is elsewhere, and a machine that cannot have it has still checked the rest.
     let log = place.log("advisories");

@@ -14,6 +14,7 @@ mod check;
 mod dist;
 mod edge;
 mod full_size;
+mod fuzz;
 mod golden;
 mod http;
 mod layers;
@@ -69,6 +70,8 @@ enum Task {
     Check,
     /// Run a bench, or all of them
     Bench(bench::Bench),
+    /// Feed any bytes to everything that reads what strangers wrote
+    Fuzz(fuzz::Fuzz),
     /// Judge the shipped demo model's pictures
     DemoScore(bench::DemoScore),
     /// Run the gateway's policy in many worlds in which everything goes wrong
@@ -102,6 +105,7 @@ async fn run(task: Task) -> Result<ExitCode> {
         Task::Openapi => openapi::run(&place).await,
         Task::Check => check::run(&place).await,
         Task::Bench(bench) => bench.run(&place).await,
+        Task::Fuzz(fuzz) => fuzz.run(&place).await,
         Task::DemoScore(score) => score.run(&place).await,
         Task::Simulate(simulate) => simulate.run(&place).await,
     }

@@ -1,6 +1,7 @@
 //! Child processes: each in its own group, quiet into a log or line by line to the terminal.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -118,6 +119,26 @@ pub async fn heard(command: &mut Command, mut line: impl FnMut(&str)) -> Result<
         let text = String::from_utf8_lossy(&bytes);
         println!("{text}");
         line(&text);
+    }
+    group.wait().await
+}
+
+/// Run with what it says on standard error in `log`, and the lines that are `told` in the terminal.
+pub async fn watched(command: &mut Command, log: &Path, told: impl Fn(&str) -> bool) -> Result<ExitStatus> {
+    if let Some(folder) = log.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    }
+    let mut file = File::create(log).with_context(|| format!("{} cannot be written", log.display()))?;
+    command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(Stdio::piped());
+    let mut group = Group::spawn(command)?;
+    let stderr = group.child.stderr.take().context("the child has no standard error")?;
+    let mut lines = BufReader::new(stderr).split(b'\n');
+    while let Some(bytes) = lines.next_segment().await? {
+        let text = String::from_utf8_lossy(&bytes);
+        writeln!(file, "{text}")?;
+        if told(&text) {
+            println!("{text}");
+        }
     }
     group.wait().await
 }

@@ -78,6 +78,17 @@ pub const CARGO_MACHETE: Tool = Tool {
     library: None,
 };
 
+/// Builds and runs fuzz targets.
+pub const CARGO_FUZZ: Tool = Tool {
+    krate: "cargo-fuzz",
+    version: "0.13.2",
+    program: "cargo-fuzz",
+    opt_level: "0",
+    features: &[],
+    minutes: 1,
+    library: None,
+};
+
 impl Tool {
     /// Install it unless this very version is there.
     pub async fn ensure(&self, place: &Place, steps: Steps) -> Result<()> {

@@ -126,6 +126,16 @@ fn checked(text: &str) -> Result<&str, PromptError> {
     if found > MAX_CHARS { Err(PromptError::Long { found, most: MAX_CHARS }) } else { Ok(text) }
 }
 
+/// What a message shows of a stranger's text: escaped, and cut after 80 characters.
+fn shown(text: &str) -> String {
+    const SHOWN: usize = 80;
+    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// A letter, digit or underscore, in any script: what a word is made of.
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'

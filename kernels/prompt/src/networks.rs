@@ -1,6 +1,6 @@
 //! Networks that a prompt asks for: `<lora:name:0.8>`.
 
-use super::{PromptError, is_word};
+use super::{PromptError, is_word, shown};
 
 /// A LoRA that a prompt asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +38,7 @@ pub fn take_networks(text: &str) -> Result<(String, Vec<ExtraNetwork>), PromptEr
         let Some(close) = close else { break };
         let tag = &rest[open..=open + 1 + kind_end + close];
         if kind == "hypernet" {
-            return Err(PromptError::Unsupported(tag.to_owned()));
+            return Err(PromptError::Unsupported(shown(tag)));
         }
         kept.push_str(&rest[..open]);
         rest = &behind[close + 1..];
@@ -57,7 +57,7 @@ fn network(tag: &str, arguments: &str) -> Result<Option<ExtraNetwork>, PromptErr
         let parsed: Option<f64> = text.trim().parse().ok();
         parsed
             .filter(|weight| weight.is_finite())
-            .ok_or_else(|| PromptError::NetworkWeight { tag: tag.to_owned(), found: text.to_owned() })
+            .ok_or_else(|| PromptError::NetworkWeight { tag: shown(tag), found: shown(text) })
     };
     let (mut places, mut named_text, mut named_unet) = (Vec::new(), None, None);
     for argument in arguments.split(':') {

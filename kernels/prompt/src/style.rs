@@ -1,6 +1,7 @@
 //! Styles: words that are put around a prompt under one name.
 
-use serde::Deserialize;
+use super::shown;
+use serde_json::Value;
 use thiserror::Error;
 
 /// Where the prompt goes in a style.
@@ -9,11 +10,14 @@ const PLACE: &str = "{prompt}";
 /// Styles that cannot be used.
 #[derive(Debug, Error)]
 pub enum StyleError {
-    /// The list is not JSON of the right form.
+    /// The list is not JSON.
+    #[error("the styles begin like a JSON list and are none")]
+    Json(#[source] serde_json::Error),
+    /// The list has not the right form.
     #[error(
         "the styles are no JSON list of objects with `name`, and `prompt` and `negative_prompt` or `prefix`, `suffix` and `negative`"
     )]
-    Json(#[source] serde_json::Error),
+    Form,
     /// The table's first line does not say what the columns are.
     #[error("the styles' first line must name the columns: name,prompt,negative_prompt")]
     Columns,
@@ -61,18 +65,15 @@ fn joined<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Styles(Vec<Style>);
 
-/// A style as a JSON list has it.
-#[derive(Deserialize)]
-struct Listed {
-    name: String,
-    #[serde(default)]
-    prompt: String,
-    #[serde(default)]
-    prefix: String,
-    #[serde(default)]
-    suffix: String,
-    #[serde(default, alias = "negative")]
-    negative_prompt: String,
+/// A style as a JSON list has it; `None` where a field is no text or the name is missing.
+fn listed(style: &Value) -> Option<Style> {
+    let text = |key: &str| style.get(key).map_or(Some(""), Value::as_str);
+    let name = style.get("name")?.as_str()?.to_owned();
+    let [prompt, prefix, suffix] = [text("prompt")?, text("prefix")?, text("suffix")?];
+    let negative = if style.get("negative").is_some() { "negative" } else { "negative_prompt" };
+    let around = joined([prefix, PLACE, suffix]);
+    let prompt = if prompt.is_empty() && around != PLACE { around } else { prompt.to_owned() };
+    Some(Style { name, prompt, negative_prompt: text(negative)?.to_owned() })
 }
 
 impl Styles {
@@ -86,13 +87,10 @@ impl Styles {
     }
 
     fn from_json(text: &str) -> Result<Self, StyleError> {
-        let listed: Vec<Listed> = serde_json::from_str(text).map_err(StyleError::Json)?;
-        let styles = listed.into_iter().map(|Listed { name, prompt, prefix, suffix, negative_prompt }| {
-            let around = joined([prefix.as_str(), PLACE, suffix.as_str()]);
-            let prompt = if prompt.is_empty() && around != PLACE { around } else { prompt };
-            Style { name, prompt, negative_prompt }
-        });
-        Ok(Self(styles.collect()))
+        // A derived reader would quote a text that stands in the wrong place in full.
+        let all: Value = serde_json::from_str(text).map_err(StyleError::Json)?;
+        let styles = all.as_array().and_then(|all| all.iter().map(listed).collect());
+        styles.map(Self).ok_or(StyleError::Form)
     }
 
     fn from_csv(text: &str) -> Result<Self, StyleError> {
@@ -126,9 +124,9 @@ impl Styles {
     /// [`StyleError::Unknown`] listing the first of those that there are.
     pub fn get(&self, name: &str) -> Result<&Style, StyleError> {
         self.0.iter().find(|style| style.name == name).ok_or_else(|| {
-            let known: Vec<_> = self.0.iter().take(20).map(|style| style.name.as_str()).collect();
+            let known: Vec<_> = self.0.iter().take(20).map(|style| shown(&style.name)).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            StyleError::Unknown { name: name.to_owned(), known }
+            StyleError::Unknown { name: shown(name), known }
         })
     }
 }

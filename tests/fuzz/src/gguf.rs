@@ -1,7 +1,7 @@
 //! GGUF.
 
 use crate::source::{Sparse, exhaust, tell};
-use weights::{GgufFile, ReadAt, TensorSource as _, open};
+use weights::{GgufFile, ReadAt, TensorSource as _, sniff};
 
 /// What lies behind the bytes where they are only a file's beginning.
 const BEHIND: u64 = 1 << 30;
@@ -9,7 +9,7 @@ const BEHIND: u64 = 1 << 30;
 /// Reads the bytes as a file, and as the beginning of a long one.
 pub fn gguf(data: &[u8]) {
     read(&data, data.len() as u64);
-    if let Err(error) = open(Box::new(data.to_vec())) {
+    if let Err(error) = sniff(data) {
         tell(&error);
     }
     let len = data.len() as u64 + BEHIND;

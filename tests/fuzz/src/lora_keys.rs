@@ -12,6 +12,9 @@ const TEXT: &str = "text:";
 /// A line that begins so names a tensor of the second text encoder.
 const TEXT_2: &str = "text2:";
 
+/// A line that begins so says what the names of all three begin with.
+const PREFIX: &str = "prefix:";
+
 /// Names alone.
 struct Names(Vec<TensorInfo>);
 
@@ -40,12 +43,12 @@ impl Names {
         Self(tensors.collect())
     }
 
-    fn part(&self) -> Part<'_> {
-        Part { source: self, prefix: "" }
+    fn part<'a>(&'a self, prefix: &'a str) -> Part<'a> {
+        Part { source: self, prefix }
     }
 }
 
-/// Reads lines: tensors of a model (`unet:`, `text:`, `text2:`), and keys of an adaptation.
+/// Reads lines: tensors of a model (`unet:`, `text:`, `text2:`, their `prefix:`), and keys of an adaptation.
 ///
 /// # Panics
 /// Where a promise is broken, as every target does.
@@ -53,7 +56,8 @@ pub fn lora_keys(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let [unet, first, second] = [UNET, TEXT, TEXT_2].map(|start| Names::of(&text, start));
     let has_second = !second.0.is_empty();
-    let names = ModuleNames::new(unet.part(), first.part(), has_second.then(|| second.part()));
+    let prefix = text.lines().find_map(|line| line.strip_prefix(PREFIX)).unwrap_or_default();
+    let names = ModuleNames::new(unet.part(prefix), first.part(prefix), has_second.then(|| second.part(prefix)));
     for line in text.lines() {
         if let Some(LoraKey { module, .. }) = LoraKey::parse(line) {
             assert!(!module.is_empty() && module.len() <= line.len() + 2, "{line} is of {module}");
@@ -61,8 +65,6 @@ pub fn lora_keys(data: &[u8]) {
         }
         check(&names, line, [&unet, &first, &second]);
     }
-    let prefixed = Part { source: &unet, prefix: text.lines().next().unwrap_or_default() };
-    ModuleNames::new(prefixed, prefixed, Some(prefixed));
 }
 
 /// What a spelling leads to is in the model.

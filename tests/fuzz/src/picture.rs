@@ -38,10 +38,8 @@ fn check(read: Result<Option<Metadata>, MetadataError>) {
         Ok(Some(metadata)) => {
             let json = metadata.json();
             assert_eq!(json["origin"], metadata.origin.as_str());
-            metadata.scheduler();
             Prompt::parse(&metadata.prompt_with_networks()).ok();
-            let again = parse_infotext(&metadata.text());
-            again.json();
+            parse_infotext(&metadata.text());
         }
         Ok(None) => {}
         Err(error) => crate::source::tell(&error),

@@ -1,12 +1,12 @@
 //! The header of safetensors.
 
 use crate::source::{Sparse, exhaust, tell};
-use weights::{ReadAt, SafetensorsFile, open};
+use weights::{ReadAt, SafetensorsFile, sniff};
 
 /// Reads the bytes as a file, and as a header in a file that is as long as the header says.
 pub fn safetensors(data: &[u8]) {
     read(&data, data.len() as u64);
-    if let Err(error) = open(Box::new(data.to_vec())) {
+    if let Err(error) = sniff(data) {
         tell(&error);
     }
     let head = [&(data.len() as u64).to_le_bytes(), data].concat();

@@ -4,7 +4,7 @@ use std::io;
 use weights::{ReadAt, TensorSource};
 
 /// A tensor larger than this is not read: its bytes would be zeros, and many.
-const MOST_BYTES: u64 = 1 << 16;
+const MOST_BYTES: u64 = 1 << 12;
 
 /// The beginning of a file that is zero from there on.
 pub struct Sparse<'a> {
@@ -50,7 +50,7 @@ pub fn exhaust(source: &dyn TensorSource, len: u64) {
 /// An error and its causes, which must all be sentences that can be shown.
 pub fn tell(error: &dyn std::error::Error) {
     /// A name from the file is cut, so no message is as long as a file can be.
-    const LONGEST: usize = 1024;
+    const LONGEST: usize = 2048;
     for error in std::iter::successors(Some(error), |error| error.source()) {
         let said = error.to_string();
         assert!(!said.is_empty() && said.len() <= LONGEST, "{} bytes: {said}", said.len());

@@ -14,8 +14,10 @@ mod pictures;
 mod prompts;
 mod schedulers;
 mod tensors;
+mod wide;
 
 pub use cases::run;
 pub use comparison::{Comparison, compare, values, verdict};
 pub use data::{Case, ControlRun, Data, Kind, LoraRun, Manifest, Model, Run};
 pub use tensors::{Tensors, read_all, to_gguf, to_safetensors};
+pub use wide::{WIDE_BYTES, write_wide, write_wide_lora};

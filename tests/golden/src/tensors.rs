@@ -36,6 +36,28 @@ pub fn to_safetensors(tensors: &Tensors) -> Result<Vec<u8>> {
 /// # Errors
 /// When a tensor cannot be read or stored.
 pub fn to_gguf(files: &ModelFiles, dtype: Dtype) -> Result<Vec<u8>> {
+    let (metadata, parts) = parted(files)?;
+    let quantisation = Quantisation::new(dtype);
+    let (mut listed, mut bodies) = (Vec::new(), Vec::new());
+    for (part, component) in parts {
+        let Component { source, .. } = component;
+        for (name, raw) in read_all(&**source)? {
+            let dtype = quantisation.stored_dtype(&name, &raw.shape);
+            bodies.push(weights::quantise(&raw.to_f32(), dtype).with_context(|| format!("cannot store {name}"))?);
+            listed.push(NewTensor { name: format!("{part}.{name}"), dtype, shape: raw.shape });
+        }
+    }
+    let mut writer = GgufWriter::new(Vec::new(), &metadata, &listed)?;
+    for body in bodies {
+        writer.push(&body)?;
+    }
+    Ok(writer.finish()?)
+}
+
+/// What a GGUF says of a model, and the model's parts under their names in it.
+type Parted<'a> = (Vec<(String, GgufValue)>, Vec<(&'static str, &'a Component)>);
+
+pub(crate) fn parted(files: &ModelFiles) -> Result<Parted<'_>> {
     let (vae_config, vae) = files.vae.as_ref().context("the model has no autoencoder")?;
     let metadata = [
         (keys::UNET, &files.unet_config),
@@ -56,22 +78,7 @@ pub fn to_gguf(files: &ModelFiles, dtype: Dtype) -> Result<Vec<u8>> {
                 .map(|(key, text)| (key.to_owned(), GgufValue::String(text.clone()))),
         );
     }
-
-    let quantisation = Quantisation::new(dtype);
-    let (mut listed, mut bodies) = (Vec::new(), Vec::new());
-    for (part, component) in parts {
-        let Component { source, .. } = component;
-        for (name, raw) in read_all(&**source)? {
-            let dtype = quantisation.stored_dtype(&name, &raw.shape);
-            bodies.push(weights::quantise(&raw.to_f32(), dtype).with_context(|| format!("cannot store {name}"))?);
-            listed.push(NewTensor { name: format!("{part}.{name}"), dtype, shape: raw.shape });
-        }
-    }
-    let mut writer = GgufWriter::new(Vec::new(), &metadata, &listed)?;
-    for body in bodies {
-        writer.push(&body)?;
-    }
-    Ok(writer.finish()?)
+    Ok((metadata, parts))
 }
 
 /// A recorded tensor on a device.

@@ -1,6 +1,7 @@
 //! Texts of picture files, without their pixels.
 
 use super::{MetadataError, exif};
+use crate::shown;
 use flate2::read::ZlibDecoder;
 use std::io::{Read, Seek, SeekFrom};
 
@@ -81,10 +82,10 @@ fn text(kind: [u8; 4], bytes: &[u8], left: &mut usize) -> Result<Option<(String,
     let mut unpacked = Vec::new();
     let read = ZlibDecoder::new(packed).take(most as u64 + 1).read_to_end(&mut unpacked);
     if unpacked.len() > most {
-        return Err(MetadataError::Large { name: key, most });
+        return Err(MetadataError::Large { name: shown(&key), most });
     }
     if read.is_err() {
-        return Err(MetadataError::Packed(key));
+        return Err(MetadataError::Packed(shown(&key)));
     }
     *left -= unpacked.len();
     Ok(Some((key, decoded(&unpacked))))
