@@ -100,6 +100,17 @@ impl Dtype {
         self.block_len() > 1
     }
 
+    /// The kind with blocks of 32 that stands in for one with blocks of 256 where rows do not fill those, as in llama.cpp
+    /// (<https://github.com/ggml-org/llama.cpp/blob/master/src/llama-quant.cpp>).
+    pub const fn smaller_blocks(self) -> Option<Self> {
+        match self {
+            Self::Q4K => Some(Self::Q5_0),
+            Self::Q5K => Some(Self::Q5_1),
+            Self::Q6K => Some(Self::Q8_0),
+            _ => None,
+        }
+    }
+
     /// Whether the elements are whole numbers or truth values, which are never stored in another kind.
     pub const fn is_integer(self) -> bool {
         matches!(self, Self::I64 | Self::I32 | Self::I16 | Self::I8 | Self::U8 | Self::Bool)

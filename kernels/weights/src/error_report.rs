@@ -37,13 +37,40 @@ impl ErrorReport {
 ///
 /// Values that only one of the two has count as changed from, or to, zero.
 pub fn relative_error(original: &[f32], stored: &[f32]) -> f64 {
-    let at = |values: &[f32], index: usize| f64::from(values.get(index).copied().unwrap_or(0.0));
-    let count = original.len().max(stored.len());
-    let (change, norm) = (0..count).fold((0.0, 0.0), |(change, norm), index| {
-        let (was, is) = (at(original, index), at(stored, index));
-        (change + (is - was).powi(2), norm + was.powi(2))
-    });
-    if change == 0.0 { 0.0 } else { (change / norm).sqrt() }
+    SquaredError::of(original, stored).relative()
+}
+
+/// What [`relative_error`] is made of, to be added up over the pieces of a tensor.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct SquaredError {
+    /// `|stored - original|^2`.
+    pub change: f64,
+    /// `|original|^2`.
+    pub norm: f64,
+}
+
+impl SquaredError {
+    /// Of one piece; values that only one of the two has count as changed from, or to, zero.
+    pub fn of(original: &[f32], stored: &[f32]) -> Self {
+        let at = |values: &[f32], index: usize| f64::from(values.get(index).copied().unwrap_or(0.0));
+        let count = original.len().max(stored.len());
+        let (change, norm) = (0..count).fold((0.0, 0.0), |(change, norm), index| {
+            let (was, is) = (at(original, index), at(stored, index));
+            (change + (is - was).powi(2), norm + was.powi(2))
+        });
+        Self { change, norm }
+    }
+
+    /// The sum over two pieces.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { change: self.change + other.change, norm: self.norm + other.norm }
+    }
+
+    /// The relative error of all pieces.
+    pub fn relative(self) -> f64 {
+        if self.change == 0.0 { 0.0 } else { (self.change / self.norm).sqrt() }
+    }
 }
 
 #[cfg(test)]
@@ -57,6 +84,14 @@ mod tests {
         assert_eq!(relative_error(&[0.0], &[0.0]), 0.0);
         assert_eq!(relative_error(&[0.0], &[1.0]), f64::INFINITY);
         assert_eq!(relative_error(&[2.0, 0.0], &[2.0]), 0.0);
+    }
+
+    #[test]
+    fn pieces_add_up_to_the_whole() {
+        let (original, stored) = ([3.0, 4.0, -1.0], [3.5, 4.0, 0.0]);
+        let pieces =
+            SquaredError::of(&original[..1], &stored[..1]).plus(SquaredError::of(&original[1..], &stored[1..]));
+        assert_eq!(pieces.relative(), relative_error(&original, &stored));
     }
 
     #[test]

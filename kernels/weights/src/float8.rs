@@ -13,6 +13,19 @@ pub(crate) fn from_e4m3(byte: u8) -> f32 {
     if byte & 0x80 == 0 { magnitude } else { -magnitude }
 }
 
+/// The nearest number of [`from_e4m3`], of two the one with an even mantissa; `None` beyond the greatest.
+pub(crate) fn to_e4m3(value: f32) -> Option<u8> {
+    const BIAS: i32 = 7;
+    let magnitude = value.abs();
+    // Below the least normal number steps are as wide as above it.
+    let exponent = ((magnitude.to_bits() >> 23) as i32 - 127).max(1 - BIAS);
+    let steps = (magnitude / 2f32.powi(exponent - 3)).round_ties_even() as i32;
+    // A mantissa that was rounded up to the next power of two carries into the exponent.
+    let code = (exponent + BIAS - 1) * 8 + steps;
+    let sign = if value.is_sign_negative() { 0x80 } else { 0 };
+    (magnitude < 512.0 && code < 0x7f).then_some(code as u8 | sign)
+}
+
 /// Five bits of exponent, two of mantissa: the upper byte of a half.
 pub(crate) fn from_e5m2(byte: u8) -> f32 {
     f16::from_bits(u16::from(byte) << 8).to_f32()
@@ -39,6 +52,18 @@ mod tests {
             assert_eq!(from_e4m3(byte), value, "{byte:#x}");
         }
         assert!(from_e4m3(0x7f).is_nan() && from_e4m3(0xff).is_nan());
+    }
+
+    #[test]
+    fn e4m3_comes_back_and_takes_the_nearest() {
+        for byte in (0..=0xffu8).filter(|byte| byte & 0x7f != 0x7f) {
+            assert_eq!(to_e4m3(from_e4m3(byte)), Some(byte), "{byte:#x}");
+        }
+        for (value, byte) in [(1.06, 0x38), (1.0625, 0x38), (1.07, 0x39), (1.1875, 0x3a), (1.95, 0x40), (-0.001, 0x81)]
+        {
+            assert_eq!(to_e4m3(value), Some(byte), "{value}");
+        }
+        assert_eq!((to_e4m3(463.0), to_e4m3(464.1), to_e4m3(1e9)), (Some(0x7e), None, None));
     }
 
     #[test]

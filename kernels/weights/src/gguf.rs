@@ -1,8 +1,9 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use crate::{
-    GgufError, GgufValue, RawTensor, ReadAt, TensorInfo, TensorSource, WeightsError, gguf_header::Header,
-    tensor::read_tensor,
+    GgufError, GgufValue, RawTensor, ReadAt, TensorInfo, TensorSource, WeightsError,
+    gguf_header::Header,
+    tensor::{read_tensor, read_tensor_range},
 };
 
 /// A GGUF file of version 2 or 3 whose header was checked; tensors are read from it when they are asked for.
@@ -59,6 +60,16 @@ impl<R: ReadAt> GgufFile<R> {
     pub fn all_metadata(&self) -> &BTreeMap<String, GgufValue> {
         &self.metadata
     }
+
+    fn check_kind(&self, name: &str) -> Result<(), GgufError> {
+        let found = self.unsupported.binary_search_by(|tensor| tensor.name.as_str().cmp(name)).ok();
+        match found.and_then(|index| self.unsupported.get(index)) {
+            None => Ok(()),
+            Some(UnsupportedTensor { name, kind, .. }) => {
+                Err(GgufError::UnsupportedType { name: name.clone(), kind: kind.clone() })
+            }
+        }
+    }
 }
 
 impl<R: ReadAt> TensorSource for GgufFile<R> {
@@ -67,12 +78,13 @@ impl<R: ReadAt> TensorSource for GgufFile<R> {
     }
 
     fn read(&self, name: &str) -> Result<RawTensor, WeightsError> {
-        if let Ok(index) = self.unsupported.binary_search_by(|tensor| tensor.name.as_str().cmp(name))
-            && let Some(UnsupportedTensor { name, kind, .. }) = self.unsupported.get(index)
-        {
-            return Err(GgufError::UnsupportedType { name: name.clone(), kind: kind.clone() }.into());
-        }
+        self.check_kind(name)?;
         read_tensor(&self.reader, &self.tensors, name)
+    }
+
+    fn read_range(&self, name: &str, elements: Range<u64>) -> Result<Vec<u8>, WeightsError> {
+        self.check_kind(name)?;
+        read_tensor_range(&self.reader, &self.tensors, name, &elements)
     }
 
     fn metadata(&self, key: &str) -> Option<&str> {

@@ -93,6 +93,8 @@ pub struct GgufWriter<W> {
     /// Name and length of each tensor, in order.
     due: Vec<(String, u64)>,
     written: usize,
+    /// Bytes of the next tensor that came already.
+    begun: u64,
 }
 
 impl<W: Write> GgufWriter<W> {
@@ -140,7 +142,7 @@ impl<W: Write> GgufWriter<W> {
         header.resize(header.len().next_multiple_of(DEFAULT_ALIGNMENT as usize), 0);
         out.write_all(&header).map_err(|source| GgufWriteError::Write { source })?;
         let due = stored.into_iter().map(|stored| (stored.tensor.name.clone(), stored.bytes)).collect();
-        Ok(Self { out, due, written: 0 })
+        Ok(Self { out, due, written: 0, begun: 0 })
     }
 
     /// Write the stored bytes of the next tensor.
@@ -150,20 +152,38 @@ impl<W: Write> GgufWriter<W> {
     /// [`GgufWriteError::Length`] and [`GgufWriteError::TooMany`] where they are not the bytes that are due, before
     /// any is written; [`GgufWriteError::Write`] where `out` fails.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), GgufWriteError> {
-        const PADDING: [u8; DEFAULT_ALIGNMENT as usize] = [0; DEFAULT_ALIGNMENT as usize];
         let found = bytes.len() as u64;
+        match self.due.get(self.written) {
+            Some((name, expected)) if found + self.begun != *expected => {
+                Err(GgufWriteError::Length { name: name.clone(), found, expected: *expected })
+            }
+            _ => self.push_part(bytes),
+        }
+    }
+
+    /// Write some of the stored bytes of the next tensor, which is complete with the last of them.
+    ///
+    /// # Errors
+    ///
+    /// [`GgufWriteError::Length`] and [`GgufWriteError::TooMany`] for bytes beyond those that are due, before any is
+    /// written; [`GgufWriteError::Write`] where `out` fails.
+    pub fn push_part(&mut self, bytes: &[u8]) -> Result<(), GgufWriteError> {
+        const PADDING: [u8; DEFAULT_ALIGNMENT as usize] = [0; DEFAULT_ALIGNMENT as usize];
         let Some((name, expected)) = self.due.get(self.written) else {
-            return Err(GgufWriteError::TooMany { found, tensors: self.due.len() });
+            return Err(GgufWriteError::TooMany { found: bytes.len() as u64, tensors: self.due.len() });
         };
-        if found != *expected {
+        let found = self.begun + bytes.len() as u64;
+        if found > *expected {
             return Err(GgufWriteError::Length { name: name.clone(), found, expected: *expected });
         }
-        let padding = bytes.len().next_multiple_of(PADDING.len()) - bytes.len();
+        let is_complete = found == *expected;
+        let padding = if is_complete { found.next_multiple_of(DEFAULT_ALIGNMENT) - found } else { 0 };
         self.out
             .write_all(bytes)
-            .and_then(|()| self.out.write_all(&PADDING[..padding]))
+            .and_then(|()| self.out.write_all(&PADDING[..padding as usize]))
             .map_err(|source| GgufWriteError::Write { source })?;
-        self.written += 1;
+        self.begun = if is_complete { 0 } else { found };
+        self.written += usize::from(is_complete);
         Ok(())
     }
 

@@ -31,6 +31,7 @@ mod header_json;
 pub mod lora;
 mod manifest;
 mod new_tensor;
+mod quantisation;
 mod quantise;
 mod quantised_blocks;
 mod read_at;
@@ -47,7 +48,7 @@ mod view;
 mod weights_error;
 
 pub use dtype::Dtype;
-pub use error_report::{ErrorReport, TensorError, relative_error};
+pub use error_report::{ErrorReport, SquaredError, TensorError, relative_error};
 #[cfg(not(target_arch = "wasm32"))]
 pub use file_reader::FileReader;
 #[cfg(not(target_arch = "wasm32"))]
@@ -59,11 +60,14 @@ pub use gguf_value::GgufValue;
 pub use gguf_writer::{GgufWriteError, GgufWriter};
 pub use manifest::{DEFAULT_RANGE_SIZE, Manifest, ManifestError, sha256_hex};
 pub use new_tensor::NewTensor;
-pub use quantise::{Quantisation, QuantiseError, dequantise, quantise};
+pub use quantisation::{Choice, Quantisation, Reason};
+pub use quantise::{QuantiseError, dequantise, quantise};
 pub use read_at::ReadAt;
 pub use safetensors::SafetensorsFile;
 pub use safetensors_error::SafetensorsError;
-pub use safetensors_writer::{SafetensorsWriteError, TensorView, stream_safetensors, write_safetensors};
+pub use safetensors_writer::{
+    SafetensorsWriteError, SafetensorsWriter, TensorView, stream_safetensors, write_safetensors,
+};
 pub use sharded::{ShardError, ShardedSafetensors};
 pub use tensor::{RawTensor, TensorInfo, TensorSource};
 pub use view::{Origin, View, ViewEntry};

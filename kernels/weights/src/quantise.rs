@@ -2,50 +2,18 @@ use half::{bf16, f16};
 
 use crate::{
     Dtype,
-    float8::{from_e4m3, from_e5m2},
+    float8::{from_e4m3, from_e5m2, to_e4m3},
     quantised_blocks::{Q4_0_BYTES, Q8_0_BYTES, unpack_q4_0, unpack_q8_0},
     search::{search_q4_0, search_q4_1, search_q4_k, search_q5_0, search_q5_1, search_q5_k, search_q6_k, search_q8_0},
     unpack::{unpack_q4_1, unpack_q4_k, unpack_q5_0, unpack_q5_1, unpack_q5_k, unpack_q6_k},
 };
-
-/// Which kind each tensor of a model is stored in when the model is made smaller.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quantisation {
-    /// The kind for the matrices and convolutions that it fits.
-    pub target: Dtype,
-    /// Tensors whose name contains one of these are stored in half precision whatever their shape.
-    pub keep_f16: Vec<String>,
-}
-
-impl Quantisation {
-    /// Store all that it fits as `target`.
-    pub fn new(target: Dtype) -> Self {
-        Self { target, keep_f16: Vec::new() }
-    }
-
-    /// The kind in which the tensor `name` of this `shape` is stored.
-    ///
-    /// Scalars and vectors (biases, the gains of norms) stay in single precision: they are small, and every element
-    /// they touch inherits their error. A tensor whose rows, the product of all dimensions after the first, do not
-    /// fill whole blocks of the target is stored in half precision.
-    pub fn stored_dtype(&self, name: &str, shape: &[usize]) -> Dtype {
-        let Self { target, keep_f16 } = self;
-        let [_, row @ ..] = shape else { return Dtype::F32 };
-        if row.is_empty() {
-            return Dtype::F32;
-        }
-        let row = row.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
-        let fits = row.is_some_and(|row| row.is_multiple_of(target.block_len()));
-        if fits && !keep_f16.iter().any(|part| name.contains(part.as_str())) { *target } else { Dtype::F16 }
-    }
-}
 
 /// Why values cannot be stored in a kind.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum QuantiseError {
     /// The kind is not for weights.
     #[error(
-        "weights are not stored as {dtype}; choose F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, Q4_1 or Q4_0"
+        "weights are not stored as {dtype}; choose F32, F16, BF16, F8_E4M3, Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, Q4_1 or Q4_0"
     )]
     Target {
         /// The kind that was asked for.
@@ -81,6 +49,18 @@ pub enum QuantiseError {
     },
 }
 
+impl QuantiseError {
+    /// The same about a piece of a tensor that begins at its value `first`.
+    #[must_use]
+    pub fn behind(mut self, first: usize) -> Self {
+        match &mut self {
+            Self::NotFinite { index, .. } | Self::TooLarge { index, .. } => *index += first,
+            Self::Target { .. } | Self::Blocks { .. } => {}
+        }
+        self
+    }
+}
+
 /// Store `values` as `dtype`; the scale of each block is searched for the least squared error.
 ///
 /// # Errors
@@ -100,6 +80,7 @@ pub fn quantise(values: &[f32], dtype: Dtype) -> Result<Vec<u8>, QuantiseError> 
             let narrowed = bf16::from_f32(value);
             narrowed.is_finite().then(|| narrowed.to_le_bytes())
         }),
+        Dtype::F8E4M3 => narrow(values, dtype, |value| Some([to_e4m3(value)?])),
         Dtype::Q8_0 => pack(values, dtype, search_q8_0),
         Dtype::Q4_0 => pack(values, dtype, search_q4_0),
         Dtype::Q4_1 => pack(values, dtype, search_q4_1),
@@ -112,8 +93,12 @@ pub fn quantise(values: &[f32], dtype: Dtype) -> Result<Vec<u8>, QuantiseError> 
     }
 }
 
-fn narrow(values: &[f32], dtype: Dtype, narrowed: impl Fn(f32) -> Option<[u8; 2]>) -> Result<Vec<u8>, QuantiseError> {
-    let mut bytes = Vec::with_capacity(values.len() * 2);
+fn narrow<const BYTES: usize>(
+    values: &[f32],
+    dtype: Dtype,
+    narrowed: impl Fn(f32) -> Option<[u8; BYTES]>,
+) -> Result<Vec<u8>, QuantiseError> {
+    let mut bytes = Vec::with_capacity(values.len() * BYTES);
     for (index, &value) in values.iter().enumerate() {
         bytes.extend(narrowed(value).ok_or(QuantiseError::TooLarge { dtype, index, value })?);
     }
@@ -181,31 +166,15 @@ mod tests {
     };
 
     #[test]
-    fn stored_dtype_follows_the_shape() {
-        let quantisation = Quantisation { target: Dtype::Q8_0, keep_f16: vec!["time_embed".into()] };
-        let cases: [(&str, &[usize], Dtype); 7] = [
-            ("scalar", &[], Dtype::F32),
-            ("bias", &[320], Dtype::F32),
-            ("linear", &[320, 768], Dtype::Q8_0),
-            ("narrow", &[320, 30], Dtype::F16),
-            ("conv", &[320, 32, 3, 3], Dtype::Q8_0),
-            ("conv_in", &[320, 4, 3, 3], Dtype::F16),
-            ("time_embed.0.weight", &[1280, 320], Dtype::F16),
-        ];
-        for (name, shape, dtype) in cases {
-            assert_eq!(quantisation.stored_dtype(name, shape), dtype, "{name}");
-        }
-        assert_eq!(Quantisation::new(Dtype::BF16).stored_dtype("conv_in", &[320, 4, 3, 3]), Dtype::BF16);
-    }
-
-    #[test]
     fn quantise_refuses_what_would_be_lost() {
         assert_eq!(
             quantise(&[1.0, f32::NEG_INFINITY], Dtype::F32),
             Err(QuantiseError::NotFinite { index: 1, value: f32::NEG_INFINITY })
         );
         let large = QuantiseError::TooLarge { dtype: Dtype::F16, index: 1, value: 70_000.0 };
-        assert_eq!(quantise(&[1.0, 70_000.0], Dtype::F16), Err(large));
+        assert_eq!(quantise(&[1.0, 70_000.0], Dtype::F16), Err(large.clone()));
+        assert!(matches!(large.behind(5), QuantiseError::TooLarge { index: 6, .. }));
+        assert!(matches!(quantise(&[500.0], Dtype::F8E4M3), Err(QuantiseError::TooLarge { .. })));
         assert!(matches!(quantise(&[1e9; 32], Dtype::Q8_0), Err(QuantiseError::TooLarge { index: 0, .. })));
         assert!(matches!(quantise(&[1.0; 33], Dtype::Q4_0), Err(QuantiseError::Blocks { found: 33, .. })));
         assert!(matches!(quantise(&[1.0], Dtype::U8), Err(QuantiseError::Target { dtype: Dtype::U8 })));

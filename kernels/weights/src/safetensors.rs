@@ -1,8 +1,9 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use crate::{
-    RawTensor, ReadAt, SafetensorsError, TensorInfo, TensorSource, WeightsError, safetensors_header::Header,
-    tensor::read_tensor,
+    RawTensor, ReadAt, SafetensorsError, TensorInfo, TensorSource, WeightsError,
+    safetensors_header::Header,
+    tensor::{read_tensor, read_tensor_range},
 };
 
 /// A safetensors file whose header was checked; tensors are read from it when they are asked for.
@@ -43,6 +44,10 @@ impl<R: ReadAt> TensorSource for SafetensorsFile<R> {
 
     fn read(&self, name: &str) -> Result<RawTensor, WeightsError> {
         read_tensor(&self.reader, &self.tensors, name)
+    }
+
+    fn read_range(&self, name: &str, elements: Range<u64>) -> Result<Vec<u8>, WeightsError> {
+        read_tensor_range(&self.reader, &self.tensors, name, &elements)
     }
 
     fn metadata(&self, key: &str) -> Option<&str> {

@@ -50,6 +50,20 @@ pub enum SafetensorsWriteError {
         /// How many the shape takes.
         expected: u64,
     },
+    /// Bytes came after the last tensor.
+    #[error("{found} bytes came after the last of {tensors} tensors")]
+    TooMany {
+        /// How many bytes came.
+        found: u64,
+        /// How many tensors were announced.
+        tensors: usize,
+    },
+    /// The file was finished before all tensors came.
+    #[error("tensor {name} and what follows it never came, so the file is incomplete")]
+    Unfinished {
+        /// The first tensor that is missing.
+        name: String,
+    },
     /// There are more tensors than the reader accepts.
     #[error("{found} tensors are more than the {limit} that one file may list; write several files")]
     TooManyTensors {
@@ -101,7 +115,7 @@ pub fn write_safetensors<'a, W: Write>(
         })
         .unzip();
     for (tensor, bytes) in tensors.iter().zip(&bytes) {
-        check_length(tensor, byte_len(tensor)?, bytes)?;
+        check_length(tensor, byte_len(tensor)?, bytes.len() as u64)?;
     }
     stream_safetensors(out, &tensors, metadata, |index| Ok(bytes[index]))
 }
@@ -115,24 +129,94 @@ pub fn write_safetensors<'a, W: Write>(
 /// As [`write_safetensors`], but the number of a tensor's bytes is only known when its turn comes; and whatever
 /// `bytes_of` fails with. What was written by then is no whole file.
 pub fn stream_safetensors<W: Write, B: AsRef<[u8]>, E: From<SafetensorsWriteError>>(
-    mut out: W,
+    out: W,
     tensors: &[NewTensor],
     metadata: &BTreeMap<String, String>,
     mut bytes_of: impl FnMut(usize) -> Result<B, E>,
 ) -> Result<(), E> {
-    let lengths = tensors.iter().map(byte_len).collect::<Result<Vec<_>, _>>()?;
-    let mut order: Vec<usize> = (0..tensors.len()).collect();
-    order.sort_by_key(|&index| (Reverse(tensors[index].dtype.block_bytes()), &tensors[index].name));
-    let header = header(tensors, &lengths, &order, metadata)?;
-    let failed = |source| SafetensorsWriteError::Write { source };
-    out.write_all(&(header.len() as u64).to_le_bytes()).and_then(|()| out.write_all(&header)).map_err(failed)?;
-    for index in order {
+    let mut writer = SafetensorsWriter::new(out, tensors, metadata)?;
+    for index in writer.order().to_vec() {
         let bytes = bytes_of(index)?;
-        check_length(&tensors[index], lengths[index], bytes.as_ref())?;
-        out.write_all(bytes.as_ref()).map_err(failed)?;
+        check_length(&tensors[index], byte_len(&tensors[index])?, bytes.as_ref().len() as u64)?;
+        writer.push_part(bytes.as_ref())?;
     }
-    out.flush().map_err(failed)?;
+    writer.finish()?;
     Ok(())
+}
+
+/// A safetensors file that is written front to back, its tensors piece by piece.
+#[derive(Debug)]
+pub struct SafetensorsWriter<W> {
+    out: W,
+    tensors: Vec<NewTensor>,
+    order: Vec<usize>,
+    /// How many tensors are complete.
+    written: usize,
+    /// Bytes of the next tensor that came already.
+    begun: u64,
+}
+
+impl<W: Write> SafetensorsWriter<W> {
+    /// Write the header for `tensors`, whose bytes are then pushed in the order that [`Self::order`] gives.
+    ///
+    /// # Errors
+    ///
+    /// A [`SafetensorsWriteError`] where the header would be refused by [`crate::SafetensorsFile`], checked before the
+    /// first byte is written, or where `out` fails.
+    pub fn new(
+        mut out: W,
+        tensors: &[NewTensor],
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<Self, SafetensorsWriteError> {
+        let lengths = tensors.iter().map(byte_len).collect::<Result<Vec<_>, _>>()?;
+        let mut order: Vec<usize> = (0..tensors.len()).collect();
+        order.sort_by_key(|&index| (Reverse(tensors[index].dtype.block_bytes()), &tensors[index].name));
+        let header = header(tensors, &lengths, &order, metadata)?;
+        out.write_all(&(header.len() as u64).to_le_bytes())
+            .and_then(|()| out.write_all(&header))
+            .map_err(|source| SafetensorsWriteError::Write { source })?;
+        Ok(Self { out, tensors: tensors.to_vec(), order, written: 0, begun: 0 })
+    }
+
+    /// The places in the list of tensors in the order of the file.
+    pub fn order(&self) -> &[usize] {
+        &self.order
+    }
+
+    /// Write some of the bytes of the next tensor, which is complete with the last of them.
+    ///
+    /// # Errors
+    ///
+    /// [`SafetensorsWriteError::Length`] and [`SafetensorsWriteError::TooMany`] for bytes beyond those that are due, before
+    /// any is written; [`SafetensorsWriteError::Write`] where `out` fails.
+    pub fn push_part(&mut self, bytes: &[u8]) -> Result<(), SafetensorsWriteError> {
+        let Some(&index) = self.order.get(self.written) else {
+            return Err(SafetensorsWriteError::TooMany { found: bytes.len() as u64, tensors: self.tensors.len() });
+        };
+        let expected = byte_len(&self.tensors[index])?;
+        let found = self.begun + bytes.len() as u64;
+        if found > expected {
+            check_length(&self.tensors[index], expected, found)?;
+        }
+        self.out.write_all(bytes).map_err(|source| SafetensorsWriteError::Write { source })?;
+        let is_complete = found == expected;
+        self.begun = if is_complete { 0 } else { found };
+        self.written += usize::from(is_complete);
+        Ok(())
+    }
+
+    /// End the file and give back what it was written to.
+    ///
+    /// # Errors
+    ///
+    /// [`SafetensorsWriteError::Unfinished`] where tensors are still due; [`SafetensorsWriteError::Write`] where `out` fails.
+    pub fn finish(mut self) -> Result<W, SafetensorsWriteError> {
+        if let Some(&index) = self.order.get(self.written) {
+            return Err(SafetensorsWriteError::Unfinished { name: self.tensors[index].name.clone() });
+        }
+        self.out.flush().map_err(|source| SafetensorsWriteError::Write { source })?;
+        Ok(self.out)
+    }
 }
 
 fn header(
@@ -180,8 +264,7 @@ fn byte_len(tensor: &NewTensor) -> Result<u64, SafetensorsWriteError> {
         .map_or_else(|| refused("its shape is too large to count its bytes"), Ok)
 }
 
-fn check_length(tensor: &NewTensor, expected: u64, bytes: &[u8]) -> Result<(), SafetensorsWriteError> {
-    let found = bytes.len() as u64;
+fn check_length(tensor: &NewTensor, expected: u64, found: u64) -> Result<(), SafetensorsWriteError> {
     if found == expected {
         return Ok(());
     }

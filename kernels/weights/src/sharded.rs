@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, ops::Range};
 
 use crate::{
     RawTensor, ReadAt, SafetensorsError, SafetensorsFile, TensorInfo, TensorSource, WeightsError,
@@ -129,6 +129,12 @@ impl<R: ReadAt> ShardedSafetensors<R> {
         }
         Ok(Self { shards, tensors, homes })
     }
+
+    fn shard(&self, name: &str) -> Result<&SafetensorsFile<R>, WeightsError> {
+        let index = self.tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name)).ok();
+        let shard = index.and_then(|index| self.shards.get(*self.homes.get(index)?));
+        shard.ok_or_else(|| WeightsError::UnknownTensor { name: shown(name) })
+    }
 }
 
 fn read_index<I: ReadAt + ?Sized>(index: &I) -> Result<BTreeMap<String, String>, ShardError> {
@@ -148,9 +154,11 @@ impl<R: ReadAt> TensorSource for ShardedSafetensors<R> {
     }
 
     fn read(&self, name: &str) -> Result<RawTensor, WeightsError> {
-        let index = self.tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name)).ok();
-        let shard = index.and_then(|index| self.shards.get(*self.homes.get(index)?));
-        shard.ok_or_else(|| WeightsError::UnknownTensor { name: shown(name) })?.read(name)
+        self.shard(name)?.read(name)
+    }
+
+    fn read_range(&self, name: &str, elements: Range<u64>) -> Result<Vec<u8>, WeightsError> {
+        self.shard(name)?.read_range(name, elements)
     }
 
     /// The first shard's word counts, in the order of their file names.

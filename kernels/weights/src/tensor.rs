@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use crate::{Dtype, ReadAt, WeightsError, dequantise, tensor_name::shown};
 
 /// Where one tensor lies in its file and what it is.
@@ -56,6 +58,23 @@ pub trait TensorSource {
     /// [`crate::GgufError::UnsupportedType`].
     fn read(&self, name: &str) -> Result<RawTensor, WeightsError>;
 
+    /// Read some `elements` of the tensor `name`, counted in row-major order, as they are stored: a tensor that is larger
+    /// than memory can be read piece by piece.
+    ///
+    /// A source that has nothing better reads the whole tensor.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`]; [`WeightsError::Elements`] for elements that the tensor has not, or that begin or end within a
+    /// block.
+    fn read_range(&self, name: &str, elements: Range<u64>) -> Result<Vec<u8>, WeightsError> {
+        let mut raw = self.read(name)?;
+        let count = raw.shape.iter().map(|&dim| dim as u64).product();
+        let bytes = byte_range(name, raw.dtype, count, &elements)?;
+        raw.bytes.truncate(bytes.end as usize);
+        Ok(raw.bytes.split_off(bytes.start as usize))
+    }
+
     /// The text that the file's metadata holds under `key`: `__metadata__` of safetensors, a string value of GGUF.
     fn metadata(&self, key: &str) -> Option<&str>;
 
@@ -72,6 +91,10 @@ impl<S: TensorSource + ?Sized> TensorSource for Box<S> {
 
     fn read(&self, name: &str) -> Result<RawTensor, WeightsError> {
         (**self).read(name)
+    }
+
+    fn read_range(&self, name: &str, elements: Range<u64>) -> Result<Vec<u8>, WeightsError> {
+        (**self).read_range(name, elements)
     }
 
     fn metadata(&self, key: &str) -> Option<&str> {
@@ -95,20 +118,53 @@ pub(crate) fn read_tensor<R: ReadAt + ?Sized>(
     tensors: &[TensorInfo],
     name: &str,
 ) -> Result<RawTensor, WeightsError> {
-    let info = find(tensors, name).ok_or_else(|| WeightsError::UnknownTensor { name: shown(name) })?;
-    let TensorInfo { name, dtype, shape, offset, bytes: len } = info;
-    let no_memory = || WeightsError::TensorMemory { name: name.clone(), bytes: *len };
-    let len = usize::try_from(*len).map_err(|_| no_memory())?;
+    let TensorInfo { name, dtype, shape, offset, bytes } = known(tensors, name)?;
+    let bytes = read_bytes(reader, name, *offset, *bytes)?;
+    Ok(RawTensor { dtype: *dtype, shape: shape.clone(), bytes })
+}
+
+/// Read some elements of the tensor `name` of a sorted list from the file that the list describes.
+pub(crate) fn read_tensor_range<R: ReadAt + ?Sized>(
+    reader: &R,
+    tensors: &[TensorInfo],
+    name: &str,
+    elements: &Range<u64>,
+) -> Result<Vec<u8>, WeightsError> {
+    let info = known(tensors, name)?;
+    let bytes = byte_range(name, info.dtype, info.elements(), elements)?;
+    read_bytes(reader, &info.name, info.offset + bytes.start, bytes.end - bytes.start)
+}
+
+fn known<'a>(tensors: &'a [TensorInfo], name: &str) -> Result<&'a TensorInfo, WeightsError> {
+    find(tensors, name).ok_or_else(|| WeightsError::UnknownTensor { name: shown(name) })
+}
+
+/// Where some of a tensor's `count` elements lie within its bytes.
+pub(crate) fn byte_range(
+    name: &str,
+    dtype: Dtype,
+    count: u64,
+    elements: &Range<u64>,
+) -> Result<Range<u64>, WeightsError> {
+    let inside = elements.start <= elements.end && elements.end <= count;
+    let bytes = |elements| if inside { dtype.byte_len(elements) } else { None };
+    let refused = || WeightsError::Elements { name: shown(name), first: elements.start, end: elements.end, count };
+    Ok(bytes(elements.start).ok_or_else(refused)?..bytes(elements.end).ok_or_else(refused)?)
+}
+
+fn read_bytes<R: ReadAt + ?Sized>(reader: &R, name: &str, offset: u64, len: u64) -> Result<Vec<u8>, WeightsError> {
+    let no_memory = || WeightsError::TensorMemory { name: name.to_owned(), bytes: len };
+    let len = usize::try_from(len).map_err(|_| no_memory())?;
     // A page's memory ends long before its disk does, and an allocation that fails there takes the worker with it.
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|_| no_memory())?;
     bytes.resize(len, 0);
-    reader.read_exact_at(*offset, &mut bytes).map_err(|source| WeightsError::ReadTensor {
-        name: name.clone(),
-        offset: *offset,
+    reader.read_exact_at(offset, &mut bytes).map_err(|source| WeightsError::ReadTensor {
+        name: name.to_owned(),
+        offset,
         source,
     })?;
-    Ok(RawTensor { dtype: *dtype, shape: shape.clone(), bytes })
+    Ok(bytes)
 }
 
 /// The dimensions as indices and their product.

@@ -1,6 +1,8 @@
-use std::{collections::BTreeSet, rc::Rc};
+use std::{collections::BTreeSet, ops::Range, rc::Rc};
 
-use crate::{Dtype, RawTensor, TensorInfo, TensorSource, WeightsError, dequantise, tensor_name::shown};
+use crate::{
+    Dtype, RawTensor, TensorInfo, TensorSource, WeightsError, dequantise, tensor::byte_range, tensor_name::shown,
+};
 
 /// Where a tensor of a [`View`] comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +60,40 @@ impl View {
         let tensors = entries.iter().map(|entry| info(&*source, entry)).collect::<Result<_, _>>()?;
         let origins = entries.into_iter().map(|entry| entry.origin).collect();
         Ok(Self { source, tensors, origins })
+    }
+
+    fn find(&self, name: &str) -> Result<(&TensorInfo, &Origin), WeightsError> {
+        let unknown = || WeightsError::UnknownTensor { name: shown(name) };
+        let index = self.tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name)).map_err(|_| unknown())?;
+        Ok((&self.tensors[index], &self.origins[index]))
+    }
+
+    /// Elements of tensors below each other, in the kind that the view gives them.
+    fn read_joined(&self, parts: &[String], dtype: Dtype, elements: &Range<u64>) -> Result<Vec<u8>, WeightsError> {
+        let (mut bytes, mut first) = (Vec::new(), 0);
+        for part in parts {
+            let info = find(&*self.source, part)?;
+            let end = first + info.elements();
+            let (from, to) = (elements.start.clamp(first, end) - first, elements.end.clamp(first, end) - first);
+            first = end;
+            if from < to {
+                bytes.extend(self.read_as(info, dtype, from..to)?);
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Elements in single precision where the tensor is of another kind than `dtype`, whose blocks may begin and end elsewhere.
+    fn read_as(&self, info: &TensorInfo, dtype: Dtype, elements: Range<u64>) -> Result<Vec<u8>, WeightsError> {
+        if info.dtype == dtype {
+            return self.source.read_range(&info.name, elements);
+        }
+        let block = info.dtype.block_len() as u64;
+        let whole = elements.start / block * block..elements.end.next_multiple_of(block);
+        let before = (elements.start - whole.start) as usize;
+        let values = dequantise(info.dtype, &self.source.read_range(&info.name, whole)?);
+        let count = (elements.end - elements.start) as usize;
+        Ok(values.into_iter().skip(before).take(count).flat_map(f32::to_le_bytes).collect())
     }
 }
 
@@ -152,31 +188,37 @@ impl TensorSource for View {
     }
 
     fn read(&self, name: &str) -> Result<RawTensor, WeightsError> {
-        let unknown = || WeightsError::UnknownTensor { name: shown(name) };
-        let index = self.tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name)).map_err(|_| unknown())?;
-        let TensorInfo { dtype, ref shape, bytes: len, .. } = self.tensors[index];
-        let bytes = match &self.origins[index] {
+        let (&TensorInfo { dtype, ref shape, .. }, origin) = self.find(name)?;
+        let all = 0..shape.iter().map(|&dim| dim as u64).product();
+        let bytes = match origin {
             Origin::Whole(from) => self.source.read(from)?.bytes,
             Origin::Transposed(from) => {
                 let bytes = in_kind(self.source.read(from)?, dtype);
                 transposed(&bytes, shape[1], shape[0], dtype.block_bytes())
             }
-            Origin::Rows { name: from, first, .. } => {
-                let row = len as usize / shape[0];
-                let mut bytes = self.source.read(from)?.bytes;
-                bytes.drain(..first * row);
-                bytes.truncate(len as usize);
-                bytes
-            }
-            Origin::Joined(parts) => {
-                let mut bytes = Vec::with_capacity(len as usize);
-                for part in parts {
-                    bytes.extend(in_kind(self.source.read(part)?, dtype));
-                }
-                bytes
-            }
+            Origin::Rows { .. } => self.read_range(name, all)?,
+            Origin::Joined(parts) => self.read_joined(parts, dtype, &all)?,
         };
         Ok(RawTensor { dtype, shape: shape.clone(), bytes })
+    }
+
+    fn read_range(&self, name: &str, elements: Range<u64>) -> Result<Vec<u8>, WeightsError> {
+        let (info, origin) = self.find(name)?;
+        byte_range(name, info.dtype, info.elements(), &elements)?;
+        match origin {
+            Origin::Whole(from) => self.source.read_range(from, elements),
+            Origin::Rows { name: from, first, .. } => {
+                let skipped = info.elements() / info.shape[0] as u64 * *first as u64;
+                self.source.read_range(from, elements.start + skipped..elements.end + skipped)
+            }
+            Origin::Joined(parts) => self.read_joined(parts, info.dtype, &elements),
+            Origin::Transposed(_) => {
+                let bytes = byte_range(name, info.dtype, info.elements(), &elements)?;
+                let mut all = self.read(name)?.bytes;
+                all.truncate(bytes.end as usize);
+                Ok(all.split_off(bytes.start as usize))
+            }
+        }
     }
 
     fn metadata(&self, key: &str) -> Option<&str> {
@@ -226,6 +268,53 @@ mod tests {
         assert_eq!(view.info("conv").unwrap().shape, [3, 2, 1, 1]);
         assert_eq!(view.info("v").unwrap().offset, view.info("q").unwrap().offset + 32);
         assert!(matches!(view.read("fused"), Err(WeightsError::UnknownTensor { .. })));
+    }
+
+    #[test]
+    fn a_part_of_a_tensor_is_what_the_whole_has_there() {
+        let rows = Origin::Rows { name: "fused".to_owned(), first: 2, count: 4 };
+        let view = View::new(
+            source(),
+            vec![
+                entry("rows", &[4, 2], rows),
+                entry("conv", &[3, 2, 1, 1], Origin::Whole("other".to_owned())),
+                entry("turned", &[2, 3], Origin::Transposed("other".to_owned())),
+                entry("joined", &[9, 2], Origin::Joined(vec!["fused".to_owned(), "other".to_owned()])),
+            ],
+        )
+        .unwrap();
+        for info in view.tensors() {
+            let whole = view.read(&info.name).unwrap().bytes;
+            let count = info.elements();
+            for (first, end) in (0..=count).flat_map(|first| (first..=count).map(move |end| (first, end))) {
+                let part = view.read_range(&info.name, first..end).unwrap();
+                assert_eq!(part, whole[first as usize * 4..end as usize * 4], "{} {first}..{end}", info.name);
+            }
+            let beyond = view.read_range(&info.name, 0..count + 1);
+            assert!(matches!(beyond, Err(WeightsError::Elements { .. })), "{beyond:?}");
+        }
+    }
+
+    #[test]
+    fn blocks_of_another_kind_are_joined_piece_by_piece() {
+        let values: Vec<f32> = (0..64u8).map(f32::from).collect();
+        let packed = crate::quantise(&values, Dtype::Q8_0).unwrap();
+        let list = [("a", Dtype::Q8_0), ("b", Dtype::F32)].map(|(name, dtype)| crate::NewTensor {
+            name: name.to_owned(),
+            dtype,
+            shape: vec![2, 32],
+        });
+        let mut writer = crate::GgufWriter::new(Vec::new(), &[], &list).unwrap();
+        writer.push(&packed).unwrap();
+        writer.push(&crate::quantise(&values, Dtype::F32).unwrap()).unwrap();
+        let source = Rc::new(crate::GgufFile::open(writer.finish().unwrap()).unwrap());
+        assert!(matches!(source.read_range("a", 0..31), Err(WeightsError::Elements { .. })));
+        assert_eq!(source.read_range("a", 32..64).unwrap(), packed[34..]);
+        let parts = Origin::Joined(vec!["a".to_owned(), "b".to_owned()]);
+        let view = View::new(source, vec![entry("joined", &[4, 32], parts)]).unwrap();
+        let whole = view.read("joined").unwrap();
+        assert_eq!(whole.dtype, Dtype::F32);
+        assert_eq!(view.read_range("joined", 5..97).unwrap(), whole.bytes[20..388]);
     }
 
     #[test]

@@ -73,6 +73,18 @@ pub enum WeightsError {
         /// What the platform said.
         source: io::Error,
     },
+    /// Elements were asked for that a tensor has not, or that begin or end within one of its blocks.
+    #[error("tensor {name} has {count} elements, and its blocks do not begin and end where {first}..{end} do")]
+    Elements {
+        /// The tensor's name.
+        name: String,
+        /// The first element that was asked for.
+        first: u64,
+        /// The one behind the last.
+        end: u64,
+        /// How many it has.
+        count: u64,
+    },
     /// There is no memory for a tensor's bytes.
     #[error("tensor {name} takes {bytes} bytes, and there is no memory for them; use a smaller or a quantised model")]
     TensorMemory {

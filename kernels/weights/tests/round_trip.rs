@@ -10,8 +10,8 @@ use std::{
 use safetensors::{SafeTensors, tensor::TensorView as LibraryView};
 use weights::{
     Dtype, GgufError, GgufFile, GgufValue, GgufWriteError, GgufWriter, NewTensor, Quantisation, RawTensor,
-    SafetensorsFile, SafetensorsWriteError, ShardError, ShardedSafetensors, TensorSource as _, TensorView,
-    WeightsError, dequantise, open_path, quantise, relative_error, write_safetensors,
+    SafetensorsFile, SafetensorsWriteError, SafetensorsWriter, ShardError, ShardedSafetensors, TensorSource as _,
+    TensorView, WeightsError, dequantise, open_path, quantise, relative_error, write_safetensors,
 };
 
 fn metadata() -> BTreeMap<String, String> {
@@ -240,6 +240,42 @@ fn gguf_tensors_are_pushed_whole_and_all() {
     assert!(matches!(writer.push(&[0; 8]), Err(GgufWriteError::TooMany { .. })));
     let writer = GgufWriter::new(io::sink(), &[], &tensors).unwrap();
     assert!(matches!(writer.finish(), Err(GgufWriteError::Unfinished { name }) if name == "t"));
+}
+
+#[test]
+fn pieces_of_tensors_make_the_same_files_as_whole_ones() {
+    let tensors = [tensor("b", Dtype::F32, &[3]), tensor("a", Dtype::F16, &[5])];
+    let bytes: Vec<u8> = (0..12).collect();
+    let mut whole = GgufWriter::new(Vec::new(), &[], &tensors).unwrap();
+    whole.push(&bytes).unwrap();
+    whole.push(&bytes[..10]).unwrap();
+    let mut pieces = GgufWriter::new(Vec::new(), &[], &tensors).unwrap();
+    for piece in [&bytes[..5], &bytes[5..12], &bytes[..1], &bytes[1..10]] {
+        pieces.push_part(piece).unwrap();
+    }
+    assert_eq!(pieces.finish().unwrap(), whole.finish().unwrap());
+    let mut pieces = GgufWriter::new(Vec::new(), &[], &tensors).unwrap();
+    pieces.push_part(&bytes[..5]).unwrap();
+    assert!(matches!(pieces.push_part(&bytes[..8]), Err(GgufWriteError::Length { found: 13, expected: 12, .. })));
+    assert!(matches!(pieces.finish(), Err(GgufWriteError::Unfinished { name }) if name == "b"));
+
+    let none = BTreeMap::new();
+    let views = tensors.iter().map(|NewTensor { name, dtype, shape }| {
+        let bytes = if name == "a" { &bytes[..10] } else { &bytes[..] };
+        TensorView { name, dtype: *dtype, shape, bytes }
+    });
+    let mut whole = Vec::new();
+    write_safetensors(&mut whole, views, &none).unwrap();
+    let mut pieces = SafetensorsWriter::new(Vec::new(), &tensors, &none).unwrap();
+    assert_eq!(pieces.order(), [0, 1]);
+    for piece in [&bytes[..7], &bytes[7..12], &bytes[..10]] {
+        pieces.push_part(piece).unwrap();
+    }
+    assert!(matches!(pieces.push_part(&[0]), Err(SafetensorsWriteError::TooMany { found: 1, tensors: 2 })));
+    assert_eq!(pieces.finish().unwrap(), whole);
+    let mut pieces = SafetensorsWriter::new(Vec::new(), &tensors, &none).unwrap();
+    assert!(matches!(pieces.push_part(&[0; 13]), Err(SafetensorsWriteError::Length { found: 13, .. })));
+    assert!(matches!(pieces.finish(), Err(SafetensorsWriteError::Unfinished { name }) if name == "b"));
 }
 
 #[test]
