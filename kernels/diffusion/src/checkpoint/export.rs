@@ -14,23 +14,41 @@ const DENOISER: &str = "model.diffusion_model.";
 /// What begins those of an autoencoder's.
 const AUTOENCODER: &str = "first_stage_model.";
 
+/// A part of a model under the names of the original code.
+pub struct OriginalPart {
+    /// What diffusers calls it: `unet`, `vae`, `text_encoder` or `text_encoder_2`.
+    pub part: &'static str,
+    /// Its tensors.
+    pub component: Component,
+    /// The name of each tensor in diffusers; of tensors that the original code has as one, the first.
+    pub names: BTreeMap<String, String>,
+}
+
 /// All tensors of a model as the original code names them, part by part, and the generation that decides on it.
+///
+/// # Errors
+/// As [`original_parts`].
+pub fn under_original_names(files: &ModelFiles) -> Result<(Generation, Vec<Component>), ModelFilesError> {
+    let (generation, parts) = original_parts(files)?;
+    Ok((generation, parts.into_iter().map(|part| part.component).collect()))
+}
+
+/// The same with the name that each tensor has in diffusers.
 ///
 /// # Errors
 /// [`ModelFilesError::Contents`] for a denoiser of none of the generations, [`ModelFilesError::Part`] for an autoencoder that
 /// the original code has not.
-pub fn under_original_names(files: &ModelFiles) -> Result<(Generation, Vec<Component>), ModelFilesError> {
-    let (generation, unet) = denoiser_under_original_names(files, DENOISER)?;
+pub fn original_parts(files: &ModelFiles) -> Result<(Generation, Vec<OriginalPart>), ModelFilesError> {
+    let (generation, unet) = original_denoiser(files, DENOISER)?;
     let contents = || contents(&files.unet);
     let Some((_, vae)) = &files.vae else {
         return Err(ModelFilesError::Part { part: "vae", contents: contents() });
     };
-    let text = |place: &Place, component| text_encoder(component, place);
-    let mut parts = vec![unet, autoencoder(vae).map_err(failed)?];
     let [first, second] = places(generation);
-    parts.push(text(&first, &files.text_encoder).map_err(failed)?);
+    let mut parts = vec![unet, autoencoder(vae).map_err(failed)?];
+    parts.push(text_encoder("text_encoder", &files.text_encoder, &first).map_err(failed)?);
     if let Some(encoder) = &files.text_encoder_2 {
-        parts.push(text(&second, &encoder.component).map_err(failed)?);
+        parts.push(text_encoder("text_encoder_2", &encoder.component, &second).map_err(failed)?);
     }
     Ok((generation, parts))
 }
@@ -43,6 +61,15 @@ pub fn denoiser_under_original_names(
     files: &ModelFiles,
     prefix: &str,
 ) -> Result<(Generation, Component), ModelFilesError> {
+    let (generation, part) = original_denoiser(files, prefix)?;
+    Ok((generation, part.component))
+}
+
+/// The same with the name that each tensor has in diffusers.
+///
+/// # Errors
+/// [`ModelFilesError::Contents`] for a denoiser of none of the generations.
+pub fn original_denoiser(files: &ModelFiles, prefix: &str) -> Result<(Generation, OriginalPart), ModelFilesError> {
     let contents = contents(&files.unet);
     let generation = contents.denoiser().ok_or(ModelFilesError::Contents(contents))?.generation;
     Ok((generation, denoiser(&files.unet, prefix).map_err(failed)?))
@@ -63,16 +90,25 @@ fn inside(component: &Component) -> impl Iterator<Item = (String, &TensorInfo)> 
     tensors.filter_map(move |info| Some((info.name.strip_prefix(&prefix)?.to_owned(), info)))
 }
 
-fn view(component: &Component, entries: Vec<ViewEntry>) -> Result<Component, WeightsError> {
+fn view(part: &'static str, component: &Component, entries: Vec<ViewEntry>) -> Result<OriginalPart, WeightsError> {
+    let from = |origin: &Origin| match origin {
+        Origin::Whole(name) | Origin::Transposed(name) | Origin::Rows { name, .. } => name.clone(),
+        Origin::Joined(names) => names.first().cloned().unwrap_or_default(),
+    };
+    let within = |name: String| match name.strip_prefix(&component.prefix) {
+        Some(rest) if !component.prefix.is_empty() => rest.trim_start_matches('.').to_owned(),
+        _ => name,
+    };
+    let names = entries.iter().map(|entry| (entry.name.clone(), within(from(&entry.origin)))).collect();
     let source = Rc::new(View::new(Rc::clone(&component.source), entries)?);
-    Ok(Component { source, prefix: String::new() })
+    Ok(OriginalPart { part, component: Component { source, prefix: String::new() }, names })
 }
 
 fn same(name: String, info: &TensorInfo) -> ViewEntry {
     ViewEntry { name, shape: info.shape.clone(), origin: Origin::Whole(info.name.clone()) }
 }
 
-fn denoiser(component: &Component, prefix: &str) -> Result<Component, WeightsError> {
+fn denoiser(component: &Component, prefix: &str) -> Result<OriginalPart, WeightsError> {
     let tensors: Vec<_> = inside(component).collect();
     let blocks = Blocks::of_diffusers(&Names::below(tensors.iter().map(|(name, _)| name.as_str()), ""));
     let mut pairs = blocks.prefixes();
@@ -82,10 +118,10 @@ fn denoiser(component: &Component, prefix: &str) -> Result<Component, WeightsErr
         let original = denoiser_to_original(&pairs, name).unwrap_or_else(|| name.clone());
         same(format!("{prefix}{original}"), info)
     });
-    view(component, entries.collect())
+    view("unet", component, entries.collect())
 }
 
-fn autoencoder(component: &Component) -> Result<Component, WeightsError> {
+fn autoencoder(component: &Component) -> Result<OriginalPart, WeightsError> {
     let tensors: Vec<_> = inside(component).collect();
     let levels = Names::below(tensors.iter().map(|(name, _)| name.as_str()), "").count("decoder.up_blocks.");
     let entries = tensors.iter().map(|(name, info)| {
@@ -96,7 +132,7 @@ fn autoencoder(component: &Component) -> Result<Component, WeightsError> {
         }
         entry
     });
-    view(component, entries.collect())
+    view("vae", component, entries.collect())
 }
 
 /// Where a text encoder goes, and whether its names become `OpenCLIP`'s.
@@ -116,11 +152,11 @@ const fn places(generation: Generation) -> [Place; 2] {
     [first, second]
 }
 
-fn text_encoder(component: &Component, place: &Place) -> Result<Component, WeightsError> {
+fn text_encoder(part: &'static str, component: &Component, place: &Place) -> Result<OriginalPart, WeightsError> {
     let Place { prefix, is_open_clip } = place;
     let tensors = inside(component).filter(|(name, _)| !name.ends_with("position_ids"));
     if !is_open_clip {
-        return view(component, tensors.map(|(name, info)| same(format!("{prefix}{name}"), info)).collect());
+        return view(part, component, tensors.map(|(name, info)| same(format!("{prefix}{name}"), info)).collect());
     }
     let mut joined: BTreeMap<String, Vec<(usize, &TensorInfo)>> = BTreeMap::new();
     for (name, info) in tensors {
@@ -146,5 +182,5 @@ fn text_encoder(component: &Component, place: &Place) -> Result<Component, Weigh
             }
         }
     });
-    view(component, entries.collect())
+    view(part, component, entries.collect())
 }

@@ -12,9 +12,11 @@ mod names;
 mod parts;
 
 pub use contents::{Contents, DenoiserKind, Generation, Purpose};
-pub use export::{denoiser_under_original_names, under_original_names};
+pub use export::{
+    OriginalPart, denoiser_under_original_names, original_denoiser, original_parts, under_original_names,
+};
 
-use crate::pipeline::{Component, ModelCard, ModelFiles, ModelFilesError, SecondTextEncoder};
+use crate::pipeline::{Component, ModelCard, ModelFiles, ModelFilesError, SecondTextEncoder, keys};
 use layout::{Layout, Style};
 use parts::Depth;
 use serde_json::Value;
@@ -43,6 +45,28 @@ pub struct KnownConfigs {
     pub text_encoder_2: Option<String>,
     /// `scheduler/scheduler_config.json`.
     pub scheduler: Option<String>,
+}
+
+impl Vocabulary {
+    /// The one that a file of ours carries.
+    fn said_by(source: &dyn TensorSource) -> Option<Self> {
+        let said = |key| source.metadata(key).map(str::to_owned);
+        Some(Self { vocab: said(keys::VOCAB)?, merges: said(keys::MERGES)? })
+    }
+}
+
+impl KnownConfigs {
+    /// Completed by what a file of ours carries beside its tensors; its scheduler only where nobody knows better.
+    fn or_said_by(self, source: &dyn TensorSource, with_scheduler: bool) -> Self {
+        let or = |known: Option<String>, key| known.or_else(|| source.metadata(key).map(str::to_owned));
+        Self {
+            unet: or(self.unet, keys::UNET),
+            vae: or(self.vae, keys::VAE),
+            text_encoder: or(self.text_encoder, keys::TEXT),
+            text_encoder_2: or(self.text_encoder_2, keys::TEXT_2),
+            scheduler: if with_scheduler { or(self.scheduler, keys::SCHEDULER) } else { self.scheduler },
+        }
+    }
 }
 
 /// How a single file is opened.
@@ -78,6 +102,8 @@ pub fn open(source: &Rc<dyn TensorSource>, options: CheckpointOptions) -> Result
         return Err(missing("averaged weights"));
     }
     let base = Base::of(base);
+    let known = known.or_said_by(&**source, prediction.is_none());
+    let vocabulary = Vocabulary::said_by(&**source).or(vocabulary);
 
     let (unet, blocks) = parts::denoiser(source, place, averaged).map_err(failed)?;
     let unet_config = text_or(known.unet, || configs::denoiser(unet.tensors(), &blocks, generation))
@@ -95,7 +121,8 @@ pub fn open(source: &Rc<dyn TensorSource>, options: CheckpointOptions) -> Result
     let (text_config, text_encoder) = match layout.text_encoder {
         None => base.text.ok_or_else(|| missing("text_encoder"))?,
         Some(place) => {
-            let depth = if generation == Generation::Sd2 { Depth::LastButOne } else { Depth::Whole };
+            let depth =
+                if generation == Generation::Sd2 { second_depth(known.text_encoder.as_deref()) } else { Depth::Whole };
             let view = parts::text_encoder(source, place, depth).map_err(failed)?;
             let is_gelu = place.style == Style::Original || generation == Generation::Sd2;
             let activation = if is_gelu { "gelu" } else { "quick_gelu" };
@@ -112,22 +139,23 @@ pub fn open(source: &Rc<dyn TensorSource>, options: CheckpointOptions) -> Result
             let config = config.ok_or_else(|| missing("a whole text_encoder_2"))?;
             Some(SecondTextEncoder {
                 config,
-                pad_token: PAD_ZERO.to_owned(),
+                pad_token: source.metadata(keys::PAD_2).unwrap_or(PAD_ZERO).to_owned(),
                 component: component(view),
-                force_zeros: true,
+                force_zeros: source.metadata(keys::FORCE_ZEROS) != Some("false"),
             })
         }
     };
     let Some(Vocabulary { vocab, merges }) = vocabulary.or(base.vocabulary) else {
         return Err(missing("tokenizer"));
     };
+    let pad_token = if generation == Generation::Sd2 { PAD_ZERO } else { PAD_END };
     Ok(ModelFiles {
         unet_config,
         text_config,
         scheduler_config,
         vocab,
         merges,
-        pad_token: if generation == Generation::Sd2 { PAD_ZERO } else { PAD_END }.to_owned(),
+        pad_token: source.metadata(keys::PAD).unwrap_or(pad_token).to_owned(),
         unet: component(unet),
         vae: Some(vae),
         text_encoder,
@@ -153,6 +181,13 @@ pub fn autoencoder(
     Ok(config.map(|config| (config.to_string(), component(view))))
 }
 
+/// How much of its text encoder SD 2.x uses.
+fn second_depth(config: Option<&str>) -> Depth {
+    let config: Option<Value> = config.and_then(|config| serde_json::from_str(config).ok());
+    let layers = config.and_then(|config| config["num_hidden_layers"].as_u64());
+    layers.map_or(Depth::LastButOne, |layers| Depth::Layers(layers as usize))
+}
+
 const PAD_END: &str = "<|endoftext|>";
 /// The token of id 0.
 const PAD_ZERO: &str = "!";
@@ -167,6 +202,9 @@ fn text_or(known: Option<String>, made: impl FnOnce() -> Option<Value>) -> Optio
 
 /// The file's title, and the size that its generation draws best.
 fn card(source: &dyn TensorSource, kind: DenoiserKind) -> ModelCard {
+    if let Some(card) = source.metadata(keys::CARD).and_then(|card| serde_json::from_str(card).ok()) {
+        return card;
+    }
     let side = match kind.generation {
         Generation::Sd1 | Generation::Sd2 => 512,
         Generation::Sdxl | Generation::SdxlRefiner => 1024,

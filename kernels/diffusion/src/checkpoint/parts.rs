@@ -92,6 +92,8 @@ pub(super) enum Depth {
     Whole,
     /// Without the last layer and the projection: SD 2.x takes what comes out of the last but one.
     LastButOne,
+    /// So many layers, as a configuration says, without the projection.
+    Layers(usize),
 }
 
 /// Layers of ViT-H/14, whose last one SD 2.x does not use; files that diffusers wrote leave it out.
@@ -139,7 +141,11 @@ fn open_clip(source: &dyn TensorSource, place: Place, depth: Depth) -> Vec<ViewE
     let layers = Names::below(names.iter().copied(), "").count("transformer.resblocks.");
     let width = source.info(&format!("{}ln_final.weight", place.prefix)).and_then(|info| info.shape.first().copied());
     let is_cut_already = width == Some(VIT_H_WIDTH) && layers < VIT_H_LAYERS;
-    let kept = if depth == Depth::LastButOne && !is_cut_already { layers.saturating_sub(1) } else { layers };
+    let kept = match depth {
+        Depth::LastButOne if !is_cut_already => layers.saturating_sub(1),
+        Depth::Layers(kept) => kept.min(layers),
+        Depth::Whole | Depth::LastButOne => layers,
+    };
     let unused: Vec<String> = (kept..layers).map(|layer| format!("transformer.resblocks.{layer}.")).collect();
     let used = |name: &str| {
         let projects = depth == Depth::Whole || !name.starts_with("text_projection");

@@ -1,7 +1,7 @@
 //! How a model is put on a device.
 
 use super::{Component, ModelFiles};
-use weights::TensorInfo;
+use weights::{Dtype, TensorInfo};
 
 /// How a model is put on a device.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,7 +25,9 @@ impl LoadOptions {
 
     /// About what the weights take on a device; `is_gpu` where our own kernels compute.
     pub fn device_bytes(self, files: &ModelFiles, is_gpu: bool) -> u64 {
-        let is_kept = |info: &TensorInfo| self.keep_quantised && is_gpu && info.shape.len() > 1;
+        // Other kinds are unpacked on their way.
+        let has_kernel = |info: &TensorInfo| matches!(info.dtype, Dtype::Q8_0 | Dtype::Q4_0 | Dtype::F16);
+        let is_kept = |info: &TensorInfo| self.keep_quantised && is_gpu && info.shape.len() > 1 && has_kernel(info);
         parts(files).flat_map(tensors).map(|info| if is_kept(info) { info.bytes } else { info.elements() * 4 }).sum()
     }
 }

@@ -281,7 +281,9 @@ mod folder {
             }
             let source = weights::open_path(path).map_err(|source| ModelFilesError::Weights { file, source })?;
             let source: Rc<dyn weights::TensorSource> = Rc::from(source);
-            if source.metadata(super::keys::UNET).is_some() {
+            // Files of ours under the original names carry the configurations as well.
+            let is_ours = source.tensors().iter().any(|info| info.name.starts_with("unet."));
+            if is_ours && source.metadata(super::keys::UNET).is_some() {
                 return Self::from_gguf(&source);
             }
             let mut files = checkpoint::open(&source, options)?;

@@ -9,6 +9,7 @@ mod encoder_shape;
 mod free_u;
 mod model;
 mod residuals;
+mod skip_inputs;
 mod time_embedding;
 mod token_merging;
 mod transformer;
@@ -22,6 +23,7 @@ pub use encoder_shape::EncoderShape;
 pub use free_u::FreeU;
 pub use model::UNet2DConditionModel;
 pub use residuals::Residuals;
+pub use skip_inputs::SkipInput;
 pub use token_merging::{TokenMerger, TokenMerging};
 pub use tweaks::{AttentionProbe, Tweaks};
 
