@@ -79,6 +79,13 @@ impl ModelArgs {
         })
     }
 
+    /// The same with another model that lends what the file has not, where none was given.
+    #[must_use]
+    pub fn with_base(mut self, base: &Path) -> Self {
+        self.base.get_or_insert_with(|| base.to_owned());
+        self
+    }
+
     /// The model at `path`, or the one of this name that was pulled.
     pub fn open(&self, path: &Path) -> Result<ModelFiles> {
         let path = located(path);

@@ -1,16 +1,10 @@
 //! A model in diffusers' folder layout.
 
-use super::{Conversion, Piece};
+use super::{Conversion, checkpoint::write_safetensors};
 use anyhow::{Context as _, Result, bail};
 use diffusion::pipeline::{ModelCard, ModelFiles};
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::BufWriter,
-    path::Path,
-};
-use weights::{NewTensor, stream_safetensors};
+use std::{collections::BTreeMap, fs, path::Path};
 
 const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
 const TEXT_WEIGHTS: &str = "model.safetensors";
@@ -60,23 +54,14 @@ pub fn write(files: &ModelFiles, name: &str, conversion: &mut Conversion, out: &
         write_text(&folder.join("config.json"), config)?;
         parts.push((part, WEIGHTS, component));
     }
-    for (part, file, component) in parts {
-        write_part(&out.join(part).join(file), part, &conversion.pieces(component), conversion)?;
-    }
-    Ok(())
-}
-
-fn write_part(path: &Path, part: &str, pieces: &[Piece], conversion: &mut Conversion) -> Result<()> {
-    let failed = || format!("could not write {}", path.display());
-    let tensors: Vec<NewTensor> = pieces.iter().map(|piece| piece.tensor(piece.name.clone())).collect();
     // transformers refuses files that do not say this.
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-    let out = BufWriter::new(File::create(path).with_context(failed)?);
-    stream_safetensors(out, &tensors, &metadata, |index| {
-        let piece = &pieces[index];
-        conversion.convert(piece, &format!("{part}.{}", piece.name))
-    })
-    .with_context(failed)
+    for (part, file, component) in parts {
+        let (path, pieces) = (out.join(part).join(file), conversion.pieces(part, component));
+        write_safetensors(&path, &pieces, &metadata, conversion)
+            .with_context(|| format!("could not write {}", path.display()))?;
+    }
+    Ok(())
 }
 
 fn write_text(path: &Path, text: &str) -> Result<()> {

@@ -1,89 +1,90 @@
-//! A whole model in one GGUF.
+//! A model in one GGUF.
 
-use super::{Conversion, Piece};
+use super::{Conversion, Kind, Names, Piece, metadata, write_beside};
 use anyhow::{Context as _, Result};
-use diffusion::pipeline::{ModelCard, ModelFiles, keys};
-use std::{
-    fs::{self, File},
-    io::BufWriter,
-    path::Path,
+use diffusion::{
+    checkpoint::{self, Generation, OriginalPart},
+    pipeline::ModelFiles,
 };
-use weights::{Dtype, GgufValue, GgufWriter, NewTensor};
+use std::{fs::File, io::BufWriter, path::Path};
+use weights::{GgufValue, GgufWriter, NewTensor};
 
-/// Writes beside `out` and renames at the end, so that `out` is never half a model.
-pub fn write(files: &ModelFiles, name: &str, target: Dtype, conversion: &mut Conversion, out: &Path) -> Result<()> {
-    let mut part = out.as_os_str().to_owned();
-    part.push(".part");
-    let part = Path::new(&part);
-    let written = write_to(files, name, target, conversion, part)
-        .and_then(|()| fs::rename(part, out).context("could not rename the finished file"));
-    if written.is_err() {
-        // What went wrong is reported; whether the unfinished file could be removed changes nothing about it.
-        fs::remove_file(part).ok();
+/// Writes the file; it is never half a model.
+pub fn write(
+    files: &ModelFiles,
+    name: &str,
+    (kind, names): (Kind, Names),
+    conversion: &mut Conversion,
+    out: &Path,
+) -> Result<()> {
+    let (pieces, mut texts) = match names {
+        Names::Diffusers => {
+            let texts = [vec![architecture("stable-diffusion")], metadata::all(files, name)?].concat();
+            (diffusers_pieces(files, conversion), texts)
+        }
+        Names::Original => {
+            let (generation, parts) = checkpoint::original_parts(files)?;
+            conversion.left_out.extend(files.tiny_vae.as_ref().map(|_| "taesd"));
+            let texts =
+                [vec![architecture(word(generation))], metadata::without_known_vocabulary(files, name)?].concat();
+            (pieces(&parts, conversion), texts)
+        }
+        Names::Comfyui => {
+            let (generation, part) = checkpoint::original_denoiser(files, "")?;
+            conversion.left_out = vec!["the text encoder", "the autoencoder"];
+            let texts = [vec![architecture(word(generation))], metadata::of_denoiser(files, name)?].concat();
+            (pieces(&[part], conversion), texts)
+        }
+    };
+    texts.retain(|(_, text)| !text.is_empty());
+    let mut metadata: Vec<_> = texts.into_iter().map(|(key, text)| (key, GgufValue::String(text))).collect();
+    metadata.push(("general.file_type".to_owned(), GgufValue::U32(kind.file_type())));
+    if kind.dtype().is_block_quantised() {
+        metadata.push(("general.quantization_version".to_owned(), GgufValue::U32(2)));
     }
-    written
+    write_beside(out, |part| write_to(&pieces, &metadata, conversion, part))
 }
 
-fn write_to(files: &ModelFiles, name: &str, target: Dtype, conversion: &mut Conversion, out: &Path) -> Result<()> {
-    // In the order in which a run needs them, so that whoever fetches the file from its start can begin before its end.
-    let mut parts = vec![("text_encoder", &files.text_encoder)];
-    parts.extend(files.text_encoder_2.iter().map(|second| ("text_encoder_2", &second.component)));
-    parts.push(("unet", &files.unet));
-    let autoencoders = [("vae", &files.vae), ("taesd", &files.tiny_vae)];
-    let autoencoders = autoencoders.into_iter().filter_map(|(part, found)| Some((part, &found.as_ref()?.1)));
-    let pieces: Vec<(String, Piece)> = parts
-        .into_iter()
-        .chain(autoencoders)
-        .flat_map(|(part, component)| {
-            conversion.pieces(component).into_iter().map(move |piece| (format!("{part}.{}", piece.name), piece))
-        })
-        .collect();
-    let tensors: Vec<NewTensor> = pieces.iter().map(|(name, piece)| piece.tensor(name.clone())).collect();
+fn write_to(pieces: &[Piece], metadata: &[(String, GgufValue)], conversion: &mut Conversion, out: &Path) -> Result<()> {
+    let tensors: Vec<NewTensor> = pieces.iter().map(Piece::tensor).collect();
     let file = File::create(out).with_context(|| format!("could not create {}", out.display()))?;
-    let mut writer = GgufWriter::new(BufWriter::new(file), &metadata(files, name, target)?, &tensors)?;
-    for (name, piece) in &pieces {
-        writer.push(&conversion.convert(piece, name)?)?;
+    let mut writer = GgufWriter::new(BufWriter::new(file), metadata, &tensors)?;
+    for piece in pieces {
+        conversion.convert(piece, &mut writer)?;
     }
     writer.finish()?;
     Ok(())
 }
 
-fn metadata(files: &ModelFiles, name: &str, target: Dtype) -> Result<Vec<(String, GgufValue)>> {
-    let ModelFiles { unet_config, text_config, scheduler_config, vocab, merges, pad_token, card, .. } = files;
-    let card = serde_json::to_string(&ModelCard { name: name.to_owned(), ..card.clone() })?;
-    let texts = [
-        ("general.architecture", "stable-diffusion"),
-        ("general.name", name),
-        (keys::UNET, unet_config),
-        (keys::TEXT, text_config),
-        (keys::SCHEDULER, scheduler_config),
-        (keys::VOCAB, vocab),
-        (keys::MERGES, merges),
-        (keys::PAD, pad_token),
-        (keys::CARD, &card),
-    ];
-    let autoencoders = [(keys::VAE, &files.vae), (keys::TAESD, &files.tiny_vae)];
-    let configs = autoencoders.into_iter().filter_map(|(key, found)| Some((key, found.as_ref()?.0.as_str())));
-    let second = files.text_encoder_2.iter().flat_map(|second| {
-        let zeros = if second.force_zeros { "true" } else { "false" };
-        [(keys::TEXT_2, second.config.as_str()), (keys::PAD_2, &second.pad_token), (keys::FORCE_ZEROS, zeros)]
-    });
-    let texts = texts.into_iter().chain(configs).chain(second);
-    let mut metadata: Vec<_> = texts.map(|(key, text)| (key.to_owned(), GgufValue::String(text.to_owned()))).collect();
-    metadata.push(("general.file_type".to_owned(), GgufValue::U32(file_type(target))));
-    if target.is_block_quantised() {
-        metadata.push(("general.quantization_version".to_owned(), GgufValue::U32(2)));
-    }
-    Ok(metadata)
+/// In the order in which a run needs them, so that whoever fetches the file from its start can begin before its end.
+fn diffusers_pieces(files: &ModelFiles, conversion: &Conversion) -> Vec<Piece> {
+    let mut parts = vec![("text_encoder", &files.text_encoder)];
+    parts.extend(files.text_encoder_2.iter().map(|second| ("text_encoder_2", &second.component)));
+    parts.push(("unet", &files.unet));
+    let autoencoders = [("vae", &files.vae), ("taesd", &files.tiny_vae)];
+    let autoencoders = autoencoders.into_iter().filter_map(|(part, found)| Some((part, &found.as_ref()?.1)));
+    parts
+        .into_iter()
+        .chain(autoencoders)
+        .flat_map(|(part, component)| {
+            conversion.pieces(part, component).into_iter().map(move |piece| piece.below(part))
+        })
+        .collect()
 }
 
-/// The number of the kind that most tensors have, `LLAMA_FTYPE_*` in
-/// <https://github.com/ggml-org/llama.cpp/blob/master/include/llama.h>.
-const fn file_type(target: Dtype) -> u32 {
-    match target {
-        Dtype::F16 => 1,
-        Dtype::Q4_0 => 2,
-        Dtype::Q8_0 => 7,
-        _ => 0,
+fn pieces(parts: &[OriginalPart], conversion: &Conversion) -> Vec<Piece> {
+    parts.iter().flat_map(|part| conversion.original_pieces(part)).collect()
+}
+
+fn architecture(word: &str) -> (String, String) {
+    ("general.architecture".to_owned(), word.to_owned())
+}
+
+/// What `ComfyUI`'s nodes call a generation: `IMG_ARCH_LIST` in
+/// <https://github.com/city96/ComfyUI-GGUF/blob/main/loader.py>, where the second has no word of its own.
+const fn word(generation: Generation) -> &'static str {
+    match generation {
+        Generation::Sd1 | Generation::Sd2 => "sd1",
+        Generation::Sdxl | Generation::SdxlRefiner => "sdxl",
     }
 }

@@ -4,12 +4,15 @@ use diffusion::{
     nn::{Init, Outlined},
     noise::Philox,
 };
+use std::{cell::RefCell, ops::Range};
 use weights::{Dtype, RawTensor, TensorInfo, TensorSource, WeightsError};
 
 /// Draws every tensor when it is asked for, the same for the same name.
 pub struct RandomSource {
     tensors: Vec<TensorInfo>,
     inits: Vec<Init>,
+    /// The last tensor of which a part was read: its values follow from each other, so that a part is no less work.
+    last: RefCell<Option<(String, Vec<u8>)>>,
 }
 
 impl RandomSource {
@@ -24,7 +27,11 @@ impl RandomSource {
             offset: 0,
             bytes: one.shape.iter().product::<usize>() as u64 * 4,
         });
-        Self { tensors: tensors.collect(), inits: sorted.iter().map(|one| one.init).collect() }
+        Self {
+            tensors: tensors.collect(),
+            inits: sorted.iter().map(|one| one.init).collect(),
+            last: RefCell::default(),
+        }
     }
 }
 
@@ -51,6 +58,21 @@ impl TensorSource for RandomSource {
         };
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         Ok(RawTensor { dtype: Dtype::F32, shape: info.shape.clone(), bytes })
+    }
+
+    fn read_range(&self, name: &str, elements: Range<u64>) -> Result<Vec<u8>, WeightsError> {
+        let mut last = self.last.borrow_mut();
+        if last.as_ref().is_none_or(|(drawn, _)| drawn != name) {
+            // The old one goes before the new one comes.
+            *last = None;
+            *last = Some((name.to_owned(), self.read(name)?.bytes));
+        }
+        let bytes = last.as_ref().and_then(|(_, bytes)| {
+            let [start, end] = [elements.start, elements.end].map(|element| element.checked_mul(4));
+            bytes.get(start? as usize..end? as usize)
+        });
+        let refused = || WeightsError::UnknownTensor { name: name.to_owned() };
+        bytes.map(<[u8]>::to_vec).ok_or_else(refused)
     }
 
     fn metadata(&self, _key: &str) -> Option<&str> {
