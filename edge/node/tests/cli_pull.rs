@@ -10,6 +10,7 @@ use axum::{
 };
 use golden::{Data, to_gguf};
 use serde_json::{Value, json};
+use sha1::{Digest as _, Sha1};
 use std::{
     fs,
     process::{Command, Output},
@@ -21,7 +22,8 @@ use weights::{Dtype, sha256_hex};
 /// What the server has, and what it was asked.
 struct Hub {
     bytes: Vec<u8>,
-    sha256: String,
+    /// As its list has it: `oid`, or `lfs` with one.
+    entry: Value,
     /// Answers of bytes that break off in their middle.
     broken: Mutex<u32>,
     /// The other host, which files are redirected to.
@@ -36,11 +38,7 @@ async fn answer(State(hub): State<Arc<Hub>>, request: Request<Body>) -> Response
     hub.asked.lock().unwrap().push((path.clone(), range.clone(), said(header::AUTHORIZATION)));
     let response = Response::builder();
     match path.as_str() {
-        "/api/models/someone/tiny/tree/main" => {
-            let lfs = json!({ "oid": hub.sha256, "size": hub.bytes.len() });
-            let files = json!([{ "type": "file", "path": "tiny.gguf", "size": hub.bytes.len(), "lfs": lfs }]);
-            response.body(Body::from(files.to_string())).unwrap()
-        }
+        "/api/models/someone/tiny/tree/main" => response.body(Body::from(json!([hub.entry]).to_string())).unwrap(),
         "/someone/tiny/resolve/main/tiny.gguf" => {
             let to = format!("{}/storage", hub.elsewhere.lock().unwrap());
             response.status(StatusCode::FOUND).header(header::LOCATION, to).body(Body::empty()).unwrap()
@@ -65,9 +63,16 @@ async fn answer(State(hub): State<Arc<Hub>>, request: Request<Body>) -> Response
 /// The server on two addresses, `127.0.0.1` and `localhost`, which are two hosts to a client.
 fn start(bytes: Vec<u8>, sha256: Option<&str>, broken: u32) -> (Arc<Hub>, String) {
     let sha256 = sha256.map_or_else(|| sha256_hex(&bytes), str::to_owned);
+    let pointer = "f".repeat(40);
+    let mut entry = json!({ "type": "file", "path": "tiny.gguf", "size": bytes.len(), "oid": pointer });
+    entry["lfs"] = json!({ "oid": sha256, "size": bytes.len() });
+    serve(bytes, entry, broken)
+}
+
+fn serve(bytes: Vec<u8>, entry: Value, broken: u32) -> (Arc<Hub>, String) {
     let hub = Arc::new(Hub {
         bytes,
-        sha256,
+        entry,
         broken: Mutex::new(broken),
         elsewhere: Mutex::default(),
         asked: Mutex::default(),
@@ -149,12 +154,38 @@ fn bytes_that_are_not_what_was_announced_are_thrown_away() {
 }
 
 #[test]
+fn small_files_are_checked_by_what_git_calls_them() {
+    let bytes = model();
+    let hash = Sha1::new_with_prefix(format!("blob {}\0", bytes.len())).chain_update(&bytes).finalize();
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    for (oid, is_right) in [(hex, true), ("0".repeat(40), false)] {
+        let cache = tempfile::tempdir().unwrap();
+        let entry = json!({ "type": "file", "path": "tiny.gguf", "size": bytes.len(), "oid": oid });
+        let (_, endpoint) = serve(bytes.clone(), entry, 0);
+        let pulled = darkroom(&cache, &endpoint, &["pull", "someone/tiny"]);
+        let error = String::from_utf8(pulled.stderr).unwrap();
+        assert_eq!(pulled.status.success(), is_right, "{error}");
+        assert_eq!(error.contains("was announced"), !is_right, "{error}");
+    }
+}
+
+#[test]
 fn a_model_is_quantised_on_its_way() {
     let cache = tempfile::tempdir().unwrap();
     let (_, endpoint) = start(model(), None, 0);
     let pulled = darkroom(&cache, &endpoint, &["pull", "someone/tiny", "--quantise", "q8_0"]);
     assert!(pulled.status.success(), "{}", String::from_utf8_lossy(&pulled.stderr));
+    for kind in ["q4_k", "q5_1"] {
+        let pulled = darkroom(&cache, &endpoint, &["pull", "someone/tiny", "--quantise", kind]);
+        assert!(pulled.status.success(), "{}", String::from_utf8_lossy(&pulled.stderr));
+        assert!(String::from_utf8_lossy(&pulled.stdout).contains(&kind.to_uppercase()));
+    }
     let listed = darkroom(&cache, &endpoint, &["models"]);
     let listed = String::from_utf8(listed.stdout).unwrap();
-    assert!(listed.contains("someone/tiny-q8_0") && !listed.contains("someone/tiny "), "{listed}");
+    assert!(
+        listed.contains("someone/tiny-q8_0")
+            && listed.contains("someone/tiny-q4_k")
+            && !listed.contains("someone/tiny "),
+        "{listed}"
+    );
 }

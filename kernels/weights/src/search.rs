@@ -77,6 +77,9 @@ fn symmetric<const N: usize>(values: &[f32; N], low: f32, high: f32, round: impl
     best
 }
 
+/// Most times that steps and line are fitted to each other once more.
+const REFINED: usize = 8;
+
 /// The scale and the least value of steps `0..=high`.
 fn with_offset<const N: usize>(values: &[f32; N], high: f32) -> (f32, f32) {
     let (least, most) = values
@@ -84,30 +87,47 @@ fn with_offset<const N: usize>(values: &[f32; N], high: f32) -> (f32, f32) {
         .fold((f32::INFINITY, f32::NEG_INFINITY), |(least, most), &value| (least.min(value), most.max(value)));
     let mut best = (0.0, rounded(least));
     let mut best_error = offset_error(values, best, high);
-    for tried in -TRIED..=TRIED {
-        let inverse = inverse((most - least) / (high + APART * tried as f32));
-        // The line through (q, x) with the least squared error.
-        let (mut sum_q, mut sum_qq, mut sum_x, mut sum_qx) = (0.0f32, 0.0f32, 0.0f32, 0.0f32);
-        for value in values {
-            let step = nearest((value - least) * inverse).clamp(0.0, high);
-            sum_q += step;
-            sum_qq += step * step;
-            sum_x += value;
-            sum_qx += step * value;
+    let mut spread = most - least;
+    // Around what the greatest and the least value give, then around the best of these.
+    for reach in [TRIED, TRIED / 2] {
+        let from = if reach == TRIED { least } else { best.1 };
+        for tried in -reach..=reach {
+            let inverse = inverse(spread / (high + APART * tried as f32));
+            if let Some(found) = line(values, inverse, from, high) {
+                let error = offset_error(values, found, high);
+                if error < best_error {
+                    (best, best_error) = (found, error);
+                }
+            }
         }
-        let count = values.len() as f32;
-        let spread = count * sum_qq - sum_q * sum_q;
-        if spread <= 0.0 {
-            continue;
-        }
-        let slope = (count * sum_qx - sum_q * sum_x) / spread;
-        let found = (rounded(slope), rounded((sum_x - slope * sum_q) / count));
+        spread = best.0 * high;
+    }
+    // Nearest steps for a line and the best line for steps, in turns, never come further apart.
+    for _ in 0..REFINED {
+        let Some(found) = line(values, inverse(best.0), best.1, high) else { break };
         let error = offset_error(values, found, high);
-        if error < best_error {
-            (best, best_error) = (found, error);
+        if error >= best_error {
+            break;
         }
+        (best, best_error) = (found, error);
     }
     best
+}
+
+/// The line through (step, value) with the least squared error, for the steps that are nearest under a scale and a least value.
+fn line<const N: usize>(values: &[f32; N], inverse: f32, least: f32, high: f32) -> Option<(f32, f32)> {
+    let (mut sum_q, mut sum_qq, mut sum_x, mut sum_qx) = (0.0f32, 0.0f32, 0.0f32, 0.0f32);
+    for value in values {
+        let step = nearest((value - least) * inverse).clamp(0.0, high);
+        sum_q += step;
+        sum_qq += step * step;
+        sum_x += value;
+        sum_qx += step * value;
+    }
+    let count = values.len() as f32;
+    let spread = count * sum_qq - sum_q * sum_q;
+    let slope = (count * sum_qx - sum_q * sum_x) / spread;
+    (spread > 0.0).then(|| (rounded(slope), rounded((sum_x - slope * sum_q) / count)))
 }
 
 fn offset_error<const N: usize>(values: &[f32; N], (scale, least): (f32, f32), high: f32) -> f32 {
@@ -230,9 +250,9 @@ impl Scales {
         let most = |pick: fn(&(f32, f32)) -> f32| found.iter().map(pick).fold(0.0, f32::max);
         let (scale, least) = (rounded(most(|pair| pair.0) / 63.0), rounded(most(|pair| pair.1) / 63.0));
         let mut bytes = [0; SCALES_BYTES];
-        for (index, pair) in found.iter().enumerate() {
-            let six = |value: f32, unit: f32| nearest(value * inverse(unit)).clamp(0.0, 63.0) as u8;
-            put_scale(&mut bytes, index, six(pair.0, scale), six(pair.1, least));
+        for (index, (block, pair)) in blocks.iter().zip(found).enumerate() {
+            let (s, t) = six_bits(block, pair, (scale, least), high);
+            put_scale(&mut bytes, index, s, t);
         }
         Self { scale, least, bytes }
     }
@@ -248,6 +268,24 @@ impl Scales {
         }
         all
     }
+}
+
+/// Scale and least value of a block as multiples of their units: of those beside the best, the two that are best together.
+fn six_bits(block: &[f32; BLOCK], best: (f32, f32), (scale, least): (f32, f32), high: f32) -> (u8, u8) {
+    let around = |value: f32, unit: f32| {
+        let middle = nearest(value * inverse(unit));
+        [middle, middle - 1.0, middle + 1.0].map(|six| six.clamp(0.0, 63.0))
+    };
+    let (mut found, mut least_error) = ((0.0, 0.0), f32::INFINITY);
+    for s in around(best.0, scale) {
+        for t in around(best.1, least) {
+            let error = offset_error(block, (scale * s, -least * t), high);
+            if error < least_error {
+                (found, least_error) = ((s, t), error);
+            }
+        }
+    }
+    (found.0 as u8, found.1 as u8)
 }
 
 /// Puts what [`scale_and_least`] reads.

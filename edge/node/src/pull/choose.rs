@@ -10,7 +10,16 @@ pub struct HubFile {
     /// Its length in bytes.
     pub size: u64,
     /// What its bytes hash to, where the server says it.
-    pub sha256: Option<String>,
+    pub announced: Option<Announced>,
+}
+
+/// What a server says that a file's bytes hash to, in hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Announced {
+    /// SHA-256, of large files.
+    Sha256(String),
+    /// What git calls a file: SHA-1 of its length and its bytes.
+    GitBlob(String),
 }
 
 /// The folders that hold weights in diffusers' layout.
@@ -133,7 +142,7 @@ mod tests {
     use super::*;
 
     fn chosen(paths: &[&str], variant: Option<&str>) -> Vec<String> {
-        let files = paths.iter().map(|path| HubFile { path: (*path).to_owned(), size: 1, sha256: None }).collect();
+        let files = paths.iter().map(|path| HubFile { path: (*path).to_owned(), size: 1, announced: None }).collect();
         choose(files, variant, None).unwrap().into_iter().map(|file| file.path).collect()
     }
 
@@ -166,7 +175,7 @@ mod tests {
     #[test]
     fn one_file_is_a_model_and_several_are_a_question() {
         assert_eq!(chosen(&["x.gguf", "README.md", "../evil.gguf"], None), ["x.gguf"]);
-        let file = |path: &str| HubFile { path: path.to_owned(), size: 1, sha256: None };
+        let file = |path: &str| HubFile { path: path.to_owned(), size: 1, announced: None };
         let two = vec![file("a.gguf"), file("b.gguf")];
         assert!(choose(two.clone(), None, None).unwrap_err().to_string().contains("a.gguf, b.gguf"));
         assert_eq!(choose(two, None, Some("b.gguf")).unwrap().len(), 1);

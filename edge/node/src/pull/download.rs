@@ -1,11 +1,15 @@
 //! One file, range by range, from where an earlier attempt stopped.
 
-use super::{choose::HubFile, hub::Hub};
+use super::{
+    choose::{Announced, HubFile},
+    hub::Hub,
+};
 use anyhow::{Context as _, Result, bail};
 use http_body_util::BodyExt as _;
 use hyper::{StatusCode, header::CONTENT_RANGE};
 use indicatif::ProgressBar;
-use sha2::{Digest as _, Sha256};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
 use std::{
     fmt::Write as _,
     fs::{self, File, OpenOptions},
@@ -43,8 +47,13 @@ impl Source<'_> {
         fs::create_dir_all(folder).with_context(|| format!("could not create {}", folder.display()))?;
         let part = part_of(target);
         self.fill(file, &part, bar).await.with_context(|| format!("could not fetch {}", file.path))?;
-        if let Some(expected) = &file.sha256 {
-            let found = sha256_of(&part)?;
+        if let Some(announced) = &file.announced {
+            let (found, expected) = match announced {
+                Announced::Sha256(expected) => (hash_of::<Sha256>(&part, b"")?, expected),
+                Announced::GitBlob(expected) => {
+                    (hash_of::<Sha1>(&part, format!("blob {}\0", file.size).as_bytes())?, expected)
+                }
+            };
             if found != *expected {
                 fs::remove_file(&part).ok();
                 bail!("{} arrived with the hash {found} where {expected} was announced; it was thrown away", file.path);
@@ -129,9 +138,10 @@ fn part_of(target: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn sha256_of(path: &Path) -> Result<String> {
+/// The hash of a file's bytes behind `start`.
+fn hash_of<D: Digest>(path: &Path, start: &[u8]) -> Result<String> {
     let mut file = File::open(path)?;
-    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
+    let (mut hasher, mut buffer) = (D::new_with_prefix(start), vec![0; 1 << 20]);
     loop {
         match file.read(&mut buffer)? {
             0 => break,

@@ -1,6 +1,6 @@
 //! Calls to a server that is shaped like the Hub.
 
-use super::choose::HubFile;
+use super::choose::{Announced, HubFile};
 use anyhow::{Context as _, Result, bail};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{
@@ -47,6 +47,8 @@ struct Entry {
     path: String,
     #[serde(default)]
     size: u64,
+    #[serde(default)]
+    oid: String,
     lfs: Option<Lfs>,
 }
 
@@ -109,7 +111,12 @@ impl Hub {
             let entries: Vec<Entry> = serde_json::from_slice(&body).context("the list of files is not the Hub's")?;
             files.extend(entries.into_iter().filter(|entry| entry.kind == "file").map(|entry| {
                 let size = entry.lfs.as_ref().map_or(entry.size, |lfs| lfs.size);
-                HubFile { path: entry.path, size, sha256: entry.lfs.map(|lfs| lfs.oid.to_ascii_lowercase()) }
+                let announced = match entry.lfs {
+                    Some(lfs) => Some(Announced::Sha256(lfs.oid.to_ascii_lowercase())),
+                    // Repositories of git's other hash have longer names.
+                    None => (entry.oid.len() == 40).then(|| Announced::GitBlob(entry.oid.to_ascii_lowercase())),
+                };
+                HubFile { path: entry.path, size, announced }
             }));
         }
         Ok(files)

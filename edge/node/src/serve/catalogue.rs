@@ -8,6 +8,7 @@ use crate::{
 use anyhow::{Context as _, Result, bail};
 use api::node::ModelOffer;
 use diffusion::{
+    checkpoint::Contents,
     pipeline::{LoadOptions, ModelFiles},
     scheduler::SchedulerConfig,
     unet::UNetConfig,
@@ -44,7 +45,7 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Looks through `folder`: it is a model itself, or holds folders and GGUF files that are. What cannot be used is logged
+    /// Looks through `folder`: it is a model itself, or holds folders and single files that are. What cannot be used is logged
     /// and left out.
     ///
     /// # Errors
@@ -66,7 +67,10 @@ impl Catalogue {
             }
         }
         if entries.is_empty() {
-            bail!("{} holds no model: neither a folder in diffusers' layout nor a GGUF", folder.display());
+            bail!(
+                "{} holds no model: no folder in diffusers' layout, no GGUF, no safetensors file with a denoiser",
+                folder.display()
+            );
         }
         entries.sort_by(|a, b| a.offer.id.as_str().cmp(b.offer.id.as_str()));
         Ok(Self { entries })
@@ -98,6 +102,16 @@ fn is_gguf(path: &Path) -> bool {
     path.is_file() && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
 }
 
+/// A model in one file; other safetensors files, such as LoRAs, may lie beside models, and are told by their tensors.
+fn is_single(path: &Path) -> bool {
+    let is_safetensors = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors"));
+    let has_denoiser = || {
+        let source = weights::open_path(path).ok()?;
+        Contents::of(source.tensors()).denoiser()
+    };
+    is_gguf(path) || path.is_file() && is_safetensors && has_denoiser().is_some()
+}
+
 fn is_layout(folder: &Path) -> bool {
     folder.join("unet").join("config.json").is_file()
 }
@@ -127,10 +141,10 @@ fn candidates(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     }
     let mut found = Vec::new();
     for path in listed(&folder)? {
-        if is_gguf(&path) || is_layout(&path) {
+        if is_single(&path) || is_layout(&path) {
             found.push((name_of(&path), path));
         } else if path.is_dir() {
-            let files: Vec<_> = listed(&path)?.into_iter().filter(|path| is_gguf(path)).collect();
+            let files: Vec<_> = listed(&path)?.into_iter().filter(|path| is_single(path)).collect();
             match <[PathBuf; 1]>::try_from(files) {
                 Ok([only]) => found.push((name_of(&path), only)),
                 Err(files) => found.extend(files.into_iter().map(|file| (name_of(&file), file))),
@@ -140,12 +154,12 @@ fn candidates(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// The model that the folder itself is: one in diffusers' layout, or one GGUF that is called like the folder.
+/// The model that the folder itself is: one in diffusers' layout, or one file that is called like the folder.
 fn itself(folder: &Path) -> Result<Option<PathBuf>> {
-    if is_layout(folder) || is_gguf(folder) {
+    if is_layout(folder) || is_single(folder) {
         return Ok(Some(folder.to_owned()));
     }
-    let files: Vec<_> = listed(folder)?.into_iter().filter(|path| is_gguf(path)).collect();
+    let files: Vec<_> = listed(folder)?.into_iter().filter(|path| is_single(path)).collect();
     let name = name_of(folder);
     Ok(<[PathBuf; 1]>::try_from(files).ok().map(|[only]| only).filter(|only| name_of(only).starts_with(&name)))
 }
@@ -204,6 +218,7 @@ fn max_side(side: u32, multiple: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use diffusion::{checkpoint, pipeline::Component};
     use digest::of_path as sha256_of;
     use weights::{DEFAULT_RANGE_SIZE, FileReader, Manifest, sha256_hex};
 
@@ -251,6 +266,23 @@ mod tests {
         manifest.size = 4;
         write(&manifest);
         assert_eq!(sha256_of(&file).unwrap(), own);
+    }
+
+    #[test]
+    fn single_safetensors_files_are_offered_where_they_are_whole_models() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, parts: &[Component]| {
+            let tensors = parts.iter().flat_map(|part| golden::read_all(&*part.source).unwrap()).collect();
+            fs::write(folder.path().join(name), golden::to_safetensors(&tensors).unwrap()).unwrap();
+        };
+        let files = golden::Data::folder().model("tiny-sd15").unwrap();
+        write("whole.safetensors", &checkpoint::under_original_names(&files).unwrap().1);
+        write("denoiser.safetensors", &[checkpoint::denoiser_under_original_names(&files, "").unwrap().1]);
+        write("vae.safetensors", &[files.vae.unwrap().1]);
+        let catalogue = Catalogue::of(folder.path(), false).unwrap();
+        let [entry] = catalogue.entries() else { panic!("{:?}", catalogue.entries()) };
+        assert_eq!((entry.offer.id.as_str(), entry.offer.multiple), ("whole", 16));
+        assert_eq!(entry.offer.sha256.len(), 64);
     }
 
     #[test]

@@ -377,6 +377,9 @@ impl Builder<'_> {
         let raw = self.read(*source, name, shape)?;
         let weight = if format == Format::F32 {
             PackedWeight::from_f32(&raw.to_f32(), [rows, columns], order, self.device())
+        } else if format == Format::F16 && raw.dtype != Dtype::F16 {
+            let halves = weights::quantise(&raw.to_f32(), Dtype::F16).ok()?;
+            PackedWeight::new(&halves, format, [rows, columns], order, self.device())
         } else {
             PackedWeight::new(&raw.bytes, format, [rows, columns], order, self.device())
         };
@@ -392,7 +395,8 @@ impl Builder<'_> {
         let kept = match dtype {
             Dtype::Q8_0 => Format::Q8,
             Dtype::Q4_0 => Format::Q4,
-            Dtype::F16 => Format::F16,
+            // Blocks that no kernel reads are unpacked, to no more than halves.
+            other if other == Dtype::F16 || other.is_block_quantised() => Format::F16,
             _ => Format::F32,
         };
         // A block that runs over the end of a row belongs to no tile.

@@ -25,10 +25,14 @@ impl LoadOptions {
 
     /// About what the weights take on a device; `is_gpu` where our own kernels compute.
     pub fn device_bytes(self, files: &ModelFiles, is_gpu: bool) -> u64 {
-        // Other kinds are unpacked on their way.
-        let has_kernel = |info: &TensorInfo| matches!(info.dtype, Dtype::Q8_0 | Dtype::Q4_0 | Dtype::F16);
-        let is_kept = |info: &TensorInfo| self.keep_quantised && is_gpu && info.shape.len() > 1 && has_kernel(info);
-        parts(files).flat_map(tensors).map(|info| if is_kept(info) { info.bytes } else { info.elements() * 4 }).sum()
+        let is_kept = |info: &TensorInfo| self.keep_quantised && is_gpu && info.shape.len() > 1;
+        let bytes = |info: &TensorInfo| match info.dtype {
+            Dtype::Q8_0 | Dtype::Q4_0 | Dtype::F16 if is_kept(info) => info.bytes,
+            // Other blocks are unpacked on their way.
+            dtype if dtype.is_block_quantised() && is_kept(info) => info.elements() * 2,
+            _ => info.elements() * 4,
+        };
+        parts(files).flat_map(tensors).map(bytes).sum()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every recorded case on one device: the CPU, or the one that `DARKROOM_TEST_DEVICE` names (`cpu`, `wgpu`).
 
 mod loading;
+mod other_programs;
 mod single_file;
 mod switches;
 mod upscaling;
