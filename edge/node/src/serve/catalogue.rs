@@ -281,7 +281,7 @@ mod tests {
         write("vae.safetensors", &[files.vae.unwrap().1]);
         let catalogue = Catalogue::of(folder.path(), false).unwrap();
         let [entry] = catalogue.entries() else { panic!("{:?}", catalogue.entries()) };
-        assert_eq!((entry.offer.id.as_str(), entry.offer.multiple), ("whole", 16));
+        assert_eq!((entry.offer.id.as_str(), entry.offer.multiple), ("whole", 32));
         assert_eq!(entry.offer.sha256.len(), 64);
     }
 
