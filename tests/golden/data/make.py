@@ -14,7 +14,7 @@ looks up (see `store`). Written with diffusers 0.37.1, transformers 4.57.6 and t
 """
 import argparse, gzip, json, pathlib, re, shutil, struct, tempfile, types
 
-import make_adapters, make_control, make_guidance, make_prompts, make_schedulers
+import make_adapters, make_control, make_guidance, make_lycoris, make_prompts, make_schedulers
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROMPT, NEGATIVE, SECOND = "a photo of an astronaut riding a horse on mars", "blurry, low quality", "a bowl of soup"
@@ -197,6 +197,7 @@ def compute(out):
     make_adapters.locon(out)
     make_adapters.lora_xl(out)
     make_adapters.cases(out)
+    make_lycoris.compute(out, out)
     print("computed with diffusers", diffusers.__version__, "and torch", torch.__version__)
 
 
@@ -300,6 +301,7 @@ def store(source):
     make_prompts.store(case)
     case("noise", "noise-torch-cpu", "noise-torch-cpu", 1e-6)
     make_adapters.store(source, read, write, trimmed, copy, lambda **model: models.append(model), case)
+    make_lycoris.store(copy, case)
     text = ",\n".join("  " + json.dumps(c, ensure_ascii=False) for c in cases)
     listed = ",\n".join("  " + json.dumps(m, ensure_ascii=False) for m in models)
     (HERE / "cases.json").write_text(f'{{\n "models": [\n{listed}\n ],\n "cases": [\n{text}\n ]\n}}\n')

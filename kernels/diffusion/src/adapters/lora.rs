@@ -1,9 +1,6 @@
 //! Low-rank adaptations (Hu et al., 2021) in the forms that are shared.
 
-use super::{
-    WeightedLora, listed,
-    merged::{Delta, Merged},
-};
+use super::{WeightedLora, delta::Delta, listed, lora_parts::Parts, merged::Merged};
 use crate::pipeline::{Component, ModelFiles};
 use serde_json::Value;
 use std::{
@@ -14,7 +11,7 @@ use std::{
 use thiserror::Error;
 use weights::{
     TensorSource, WeightsError,
-    lora::{LoraKey, Module, ModuleNames, Part, Place, Role},
+    lora::{LoraKey, ModuleNames, Part, Place, Role},
 };
 
 /// A LoRA that cannot be used.
@@ -32,8 +29,10 @@ pub enum LoraError {
     /// Nothing in it is a LoRA's.
     #[error("`{0}` is no LoRA: none of its tensors is named like one's (lora_down, lora_A, …)")]
     NotLora(String),
-    /// A kind of adapter that is no plain product.
-    #[error("`{name}` is {method} in `{module}`, which is not supported; a LoRA or LoCon of it would be")]
+    /// A kind of adapter that is not known.
+    #[error(
+        "`{name}` is {method} in `{module}`, which is not supported; a LoRA, LoHa, LoKr, DoRA or difference of it would be"
+    )]
     Method {
         /// Which one.
         name: String,
@@ -42,8 +41,16 @@ pub enum LoraError {
         /// The first module of it.
         module: String,
     },
+    /// Tensors that nothing is known of.
+    #[error("`{name}` has tensors that are no adapter's that is known: {}", listed(.keys))]
+    Unknown {
+        /// Which one.
+        name: String,
+        /// What they are called.
+        keys: BTreeSet<String>,
+    },
     /// Some modules have not all of their tensors.
-    #[error("`{name}` is not whole: one of the two matrices is missing in {}", listed(.modules))]
+    #[error("`{name}` is not whole: a matrix is missing in {}", listed(.modules))]
     Partial {
         /// Which one.
         name: String,
@@ -73,25 +80,16 @@ pub enum LoraError {
     },
 }
 
-/// The tensors of one module.
-#[derive(Debug, Clone, Default)]
-struct Pair {
-    down: Option<String>,
-    up: Option<String>,
-    mid: Option<String>,
-    alpha: Option<f64>,
-}
-
 /// A file of low-rank matrices, whose tensors stay in it until they are merged.
 pub struct Lora {
     name: String,
     source: Rc<dyn TensorSource>,
-    pairs: BTreeMap<String, Pair>,
+    modules: BTreeMap<String, Parts>,
 }
 
 impl fmt::Debug for Lora {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lora").field("name", &self.name).field("modules", &self.pairs.len()).finish_non_exhaustive()
+        f.debug_struct("Lora").field("name", &self.name).field("modules", &self.modules.len()).finish_non_exhaustive()
     }
 }
 
@@ -102,31 +100,40 @@ impl Lora {
     /// [`LoraError`] for what is no LoRA, or is none that is supported.
     pub fn new(name: &str, source: Rc<dyn TensorSource>) -> Result<Self, LoraError> {
         let name = name.to_owned();
-        let mut pairs: BTreeMap<String, Pair> = BTreeMap::new();
+        let gains = gained(&*source);
+        let mut modules: BTreeMap<String, Parts> = BTreeMap::new();
+        let mut unknown = BTreeSet::new();
         for info in source.tensors() {
-            let Some(LoraKey { module, role }) = LoraKey::parse(&info.name) else { continue };
-            let pair = pairs.entry(module.clone()).or_default();
-            match role {
-                Role::Down => pair.down = Some(info.name.clone()),
-                Role::Up => pair.up = Some(info.name.clone()),
-                Role::Mid => pair.mid = Some(info.name.clone()),
-                Role::Alpha => {
-                    let read = source.read(&info.name).map_err(|source| LoraError::Read { name: name.clone(), source });
-                    pair.alpha = read?.to_f32().first().map(|&alpha| f64::from(alpha));
-                }
-                Role::Other(method) => return Err(LoraError::Method { name, method, module }),
+            let key = &info.name;
+            let gain = key.strip_suffix(".weight").filter(|module| gains.contains(*module));
+            let gain = gain.map(|module| LoraKey { module: module.to_owned(), role: Role::Gain });
+            let Some(LoraKey { module, role }) = gain.or_else(|| LoraKey::parse(key)) else {
+                unknown.insert(key.clone());
+                continue;
+            };
+            if let Role::Other(method) = role {
+                return Err(LoraError::Method { name, method, module });
+            }
+            let parts = modules.entry(module).or_default();
+            if role == Role::Alpha {
+                let read = source.read(key).map_err(|source| LoraError::Read { name: name.clone(), source })?;
+                parts.alpha = read.to_f32().first().map(|&alpha| f64::from(alpha));
+            } else {
+                parts.tensors.insert(role, key.clone());
             }
         }
-        if pairs.values().all(|pair| pair.down.is_none() && pair.up.is_none()) {
+        if modules.values().all(|parts| parts.tensors.is_empty()) {
             return Err(LoraError::NotLora(name));
         }
-        let is_partial = |pair: &Pair| pair.down.is_none() || pair.up.is_none();
-        let modules: BTreeSet<_> =
-            pairs.iter().filter(|(_, pair)| is_partial(pair)).map(|(module, _)| module.clone()).collect();
-        if !modules.is_empty() {
-            return Err(LoraError::Partial { name, modules });
+        if !unknown.is_empty() {
+            return Err(LoraError::Unknown { name, keys: unknown });
         }
-        let mut lora = Self { name, source, pairs };
+        let partial = modules.iter().filter(|(_, parts)| !parts.is_whole()).map(|(module, _)| module.clone());
+        let partial: BTreeSet<_> = partial.collect();
+        if !partial.is_empty() {
+            return Err(LoraError::Partial { name, modules: partial });
+        }
+        let mut lora = Self { name, source, modules };
         lora.take_alphas_of_metadata();
         Ok(lora)
     }
@@ -140,8 +147,9 @@ impl Lora {
     #[must_use]
     pub fn with_peft_config(mut self, config: &str) -> Self {
         let config: Value = serde_json::from_str(config).unwrap_or_default();
-        for (module, pair) in &mut self.pairs {
-            pair.alpha = pair.alpha.or_else(|| peft_alpha(&config, "", module));
+        for (module, parts) in &mut self.modules {
+            parts.alpha = parts.alpha.or_else(|| peft_alpha(&config, "", module));
+            parts.rank = config["r"].as_u64().and_then(|rank| usize::try_from(rank).ok());
         }
         self
     }
@@ -152,34 +160,13 @@ impl Lora {
         let settings: Option<Value> = settings.and_then(|text| serde_json::from_str(text).ok());
         let whole = ["network_alpha", "ss_network_alpha"].iter().find_map(|key| self.source.metadata(key));
         // Trainers that write one for each module may say something else here.
-        let whole = whole.filter(|_| self.pairs.values().all(|pair| pair.alpha.is_none()));
+        let whole = whole.filter(|_| self.modules.values().all(|parts| parts.alpha.is_none()));
         let whole = whole.and_then(|text| text.parse::<f64>().ok()).filter(|alpha| alpha.is_finite());
-        for (module, pair) in &mut self.pairs {
+        for (module, parts) in &mut self.modules {
             let part = module.split('.').next().unwrap_or_default();
             let of_settings = settings.as_ref().and_then(|settings| peft_alpha(settings, &format!("{part}."), module));
-            pair.alpha = pair.alpha.or(of_settings).or(whole);
+            parts.alpha = parts.alpha.or(of_settings).or(whole);
         }
-    }
-
-    fn delta(&self, module: &Module, pair: &Pair, weight: f64) -> Option<Delta> {
-        let (down, up) = (pair.down.clone()?, pair.up.clone()?);
-        let elements = |name: &str| self.source.info(name).map(|info| info.elements() as usize);
-        let (down_elements, up_elements) = (elements(&down)?, elements(&up)?);
-        let rank = up_elements / module.rows.max(1);
-        let inputs = module.columns / module.kernel.max(1);
-        let fits = match &pair.mid {
-            Some(mid) => {
-                let from = down_elements / inputs.max(1);
-                down_elements == from * inputs && elements(mid)? == rank * from * module.kernel
-            }
-            None => down_elements == rank * module.columns,
-        };
-        if rank == 0 || up_elements != rank * module.rows || !fits {
-            return None;
-        }
-        let scale = weight * pair.alpha.unwrap_or(rank as f64) / rank as f64;
-        let (source, mid, kernel) = (self.source.clone(), pair.mid.clone(), module.kernel);
-        Some(Delta { source, down, up, mid, rank, kernel, scale: scale as f32 })
     }
 }
 
@@ -188,7 +175,15 @@ fn peft_alpha(settings: &Value, prefix: &str, module: &str) -> Option<f64> {
     let own = settings[format!("{prefix}alpha_pattern")].as_object().and_then(|patterns| {
         patterns.iter().find(|(pattern, _)| module.ends_with(pattern.as_str())).and_then(|(_, alpha)| alpha.as_f64())
     });
-    own.or_else(|| settings[format!("{prefix}lora_alpha")].as_f64())
+    // LoHa and LoKr have it without the first word.
+    let named = ["lora_alpha", "alpha"].iter().find_map(|key| settings[format!("{prefix}{key}")].as_f64());
+    own.or(named)
+}
+
+/// The modules of `(IA)^3`, whose weights are named like a model's own.
+fn gained(source: &dyn TensorSource) -> BTreeSet<String> {
+    let keys = source.tensors().iter().filter_map(|info| LoraKey::parse(&info.name));
+    keys.filter(|key| key.role == Role::OnInput).map(|key| key.module).collect()
 }
 
 fn part(component: &Component) -> Part<'_> {
@@ -202,25 +197,36 @@ pub(super) fn lay_over(files: &mut ModelFiles, loras: &[WeightedLora], keeps_hal
     }
     let second = files.text_encoder_2.as_ref().map(|second| part(&second.component));
     let names = ModuleNames::new(part(&files.unet), part(&files.text_encoder), second);
+    let has = |place, tensor: &str| {
+        let part = match place {
+            Place::UNet => Some(&files.unet),
+            Place::Text => Some(&files.text_encoder),
+            Place::Text2 => files.text_encoder_2.as_ref().map(|second| &second.component),
+        };
+        part.is_some_and(|part| part.source.info(tensor).is_some())
+    };
     let mut deltas: BTreeMap<Place, BTreeMap<String, Vec<Delta>>> = BTreeMap::new();
     for WeightedLora { lora, unet, text } in loras {
         let (mut unmatched, mut misshapen) = (BTreeSet::new(), BTreeSet::new());
-        for (spelling, pair) in &lora.pairs {
+        for (spelling, parts) in &lora.modules {
             let Some(module) = names.get(spelling) else {
                 unmatched.insert(spelling.clone());
                 continue;
             };
             let weight = if module.place == Place::UNet { *unet } else { *text };
-            let Some(delta) = lora.delta(module, pair, weight) else {
+            // Without weight a tensor stays what it is, and is not packed anew.
+            let changes = parts.deltas(&lora.source, module, weight);
+            let Some(changes) = changes.filter(|changes| changes.iter().all(|(tensor, _)| has(module.place, tensor)))
+            else {
                 misshapen.insert(spelling.clone());
                 continue;
             };
-            // Without weight a tensor stays what it is, and is not packed anew.
-            if delta.scale != 0.0 {
-                deltas.entry(module.place).or_default().entry(module.tensor.clone()).or_default().push(delta);
+            let of_place = deltas.entry(module.place).or_default();
+            for (tensor, delta) in changes.into_iter().filter(|_| weight != 0.0) {
+                of_place.entry(tensor).or_default().push(delta);
             }
         }
-        let (name, of) = (lora.name.clone(), lora.pairs.len());
+        let (name, of) = (lora.name.clone(), lora.modules.len());
         if !unmatched.is_empty() {
             return Err(LoraError::Unmatched { name, modules: unmatched, of });
         }
@@ -228,7 +234,7 @@ pub(super) fn lay_over(files: &mut ModelFiles, loras: &[WeightedLora], keeps_hal
             return Err(LoraError::Misshapen { name, modules: misshapen });
         }
     }
-    for (place, deltas) in deltas {
+    for (place, deltas) in deltas.into_iter().filter(|(_, deltas)| !deltas.is_empty()) {
         let part: Option<&mut Component> = match place {
             Place::UNet => Some(&mut files.unet),
             Place::Text => Some(&mut files.text_encoder),
@@ -239,4 +245,36 @@ pub(super) fn lay_over(files: &mut ModelFiles, loras: &[WeightedLora], keeps_hal
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weights::{Dtype, SafetensorsFile, TensorView, write_safetensors};
+
+    fn refused(keys: &[&str]) -> String {
+        let view = |name| TensorView { name, dtype: Dtype::F32, shape: &[1], bytes: &[0; 4] };
+        let mut file = Vec::new();
+        write_safetensors(&mut file, keys.iter().copied().map(view), &BTreeMap::new()).unwrap();
+        Lora::new("x", Rc::new(SafetensorsFile::open(file).unwrap())).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_not_known_or_not_whole_is_refused_by_its_name() {
+        assert!(refused(&["emb_params"]).contains("`x` is no LoRA"));
+        assert!(refused(&["m.oft_blocks"]).contains("`x` is OFT in `m`, which is not supported"));
+        let error = refused(&["m.lora_up.weight", "m.lora_down.weight", "m.lokr_w3"]);
+        assert!(error.contains("tensors that are no adapter's that is known: m.lokr_w3"), "{error}");
+        for part in [
+            &["m.lora_up.weight"][..],
+            &["m.hada_w1_a", "m.hada_w1_b", "m.hada_w2_a"],
+            &["m.lokr_w1", "m.lokr_w2_a"],
+            &["m.dora_scale"],
+            &["m.on_input"],
+            &["m.lora_mid.weight", "m.diff"],
+        ] {
+            let error = refused(part);
+            assert!(error.contains("not whole: a matrix is missing in m"), "{part:?}: {error}");
+        }
+    }
 }

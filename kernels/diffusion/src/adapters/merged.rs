@@ -1,5 +1,6 @@
-//! A model's tensors with products of low rank added to some of them as they are read.
+//! A model's tensors with what adapters add to some of them as they are read.
 
+use super::delta::Delta;
 use std::{collections::BTreeMap, rc::Rc};
 use thiserror::Error;
 use weights::{Dtype, QuantiseError, RawTensor, TensorInfo, TensorSource, WeightsError, quantise};
@@ -15,53 +16,6 @@ pub struct MergeError {
     /// What is wrong with the sum.
     #[source]
     pub source: QuantiseError,
-}
-
-/// `scale * up * down`, whose matrices are in a file of their own.
-pub(super) struct Delta {
-    pub(super) source: Rc<dyn TensorSource>,
-    pub(super) down: String,
-    pub(super) up: String,
-    pub(super) mid: Option<String>,
-    pub(super) rank: usize,
-    /// Elements of a convolution's kernel.
-    pub(super) kernel: usize,
-    pub(super) scale: f32,
-}
-
-impl Delta {
-    /// Adds it to a matrix, row by row, so that it is never there as a whole.
-    fn add_to(&self, values: &mut [f32], rows: usize) -> Result<(), WeightsError> {
-        let up = self.source.read(&self.up)?.to_f32();
-        let mut down = self.source.read(&self.down)?.to_f32();
-        let columns = values.len() / rows.max(1);
-        if let Some(mid) = &self.mid {
-            down = self.through(&self.source.read(mid)?.to_f32(), &down, columns);
-        }
-        for (row, factors) in values.chunks_exact_mut(columns).zip(up.chunks_exact(self.rank)) {
-            for (&factor, from) in factors.iter().zip(down.chunks_exact(columns)) {
-                let factor = factor * self.scale;
-                row.iter_mut().zip(from).for_each(|(value, from)| *value += factor * from);
-            }
-        }
-        Ok(())
-    }
-
-    /// The kernel between both matrices: `[rank, from, kernel]` after `[from, inputs]`, as `[rank, inputs, kernel]`.
-    fn through(&self, mid: &[f32], down: &[f32], columns: usize) -> Vec<f32> {
-        let inputs = columns / self.kernel;
-        let from = down.len() / inputs;
-        let mut product = vec![0.0; self.rank * columns];
-        for (rank, out) in product.chunks_exact_mut(columns).enumerate() {
-            for (inner, row) in down.chunks_exact(inputs).enumerate() {
-                let kernel = &mid[(rank * from + inner) * self.kernel..][..self.kernel];
-                for (&value, out) in row.iter().zip(out.chunks_exact_mut(self.kernel)) {
-                    out.iter_mut().zip(kernel).for_each(|(out, kernel)| *out += value * kernel);
-                }
-            }
-        }
-        product
-    }
 }
 
 /// The kind in which changed values are stored: their own, or half precision where there is no way back into it.
@@ -107,8 +61,10 @@ impl TensorSource for Merged {
         let RawTensor { dtype, shape, bytes } = raw;
         let mut values = weights::dequantise(dtype, &bytes);
         drop(bytes);
+        // What one of several asks of the weight is what that was without the others.
+        let base = (deltas.len() > 1 && deltas.iter().any(Delta::asks_base)).then(|| values.clone());
         for delta in deltas {
-            delta.add_to(&mut values, shape.first().copied().unwrap_or(1))?;
+            delta.add_to(&mut values, base.as_deref(), shape.first().copied().unwrap_or(1))?;
         }
         let dtype = kind(dtype, self.keeps_halves);
         let bytes = quantise(&values, dtype).map_err(|source| {
@@ -125,7 +81,10 @@ impl TensorSource for Merged {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::delta::{Change, Pair},
+        *,
+    };
     use std::cell::Cell;
     use weights::{SafetensorsFile, TensorView, write_safetensors};
 
@@ -175,6 +134,13 @@ mod tests {
         }
     }
 
+    /// `scale * up * down` of a file.
+    fn plain(source: &Rc<dyn TensorSource>, rank: usize, scale: f32) -> Delta {
+        let (up, down) = ("up".to_owned(), "down".to_owned());
+        let change = Change::Product(Pair { up, down, mid: None, rank, is_transposed: false });
+        Delta { source: source.clone(), change, kernel: 1, scale, lengths: None, share: 1.0 }
+    }
+
     fn wave(count: usize, step: f32) -> Vec<f32> {
         (0..count).map(|index| (index as f32 * step).sin()).collect()
     }
@@ -186,15 +152,7 @@ mod tests {
         let lora = file(&[("up", Dtype::F32, &[rows, rank], &up), ("down", Dtype::F32, &[rank, columns], &down)]);
         for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::Q8_0, Dtype::Q4_0] {
             let base = One::new(dtype, &[rows, columns], &wave(rows * columns, 0.11));
-            let delta = || Delta {
-                source: lora.clone(),
-                down: "down".to_owned(),
-                up: "up".to_owned(),
-                mid: None,
-                rank,
-                kernel: 1,
-                scale: 0.5,
-            };
+            let delta = || plain(&lora, rank, 0.5);
             let before = base.read("w").unwrap();
             let merged = Merged::new(base.clone(), BTreeMap::from([("w".to_owned(), vec![delta(), delta()])]), true);
             assert_eq!(merged.tensors(), base.tensors());
@@ -215,31 +173,9 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_between_both_matrices_is_multiplied_through() {
-        let (rank, from, inputs, kernel) = (2, 3, 2, 4);
-        let (mid, down) = (wave(rank * from * kernel, 0.3), wave(from * inputs, 0.9));
-        let source = file(&[("x", Dtype::F32, &[1], &[0.0])]);
-        let delta = Delta { source, down: String::new(), up: String::new(), mid: None, rank, kernel, scale: 1.0 };
-        let product = delta.through(&mid, &down, inputs * kernel);
-        for (at, found) in product.into_iter().enumerate() {
-            let (r, i, k) = (at / (inputs * kernel), at / kernel % inputs, at % kernel);
-            let expected: f32 = (0..from).map(|f| mid[(r * from + f) * kernel + k] * down[f * inputs + i]).sum();
-            assert!((found - expected).abs() < 1e-6);
-        }
-    }
-
-    #[test]
     fn a_sum_that_its_kind_cannot_hold_is_an_error_and_not_an_infinity() {
         let lora = file(&[("up", Dtype::F32, &[1, 1], &[6e4]), ("down", Dtype::F32, &[1, 1], &[2.0])]);
-        let delta = Delta {
-            source: lora,
-            down: "down".to_owned(),
-            up: "up".to_owned(),
-            mid: None,
-            rank: 1,
-            kernel: 1,
-            scale: 1.0,
-        };
+        let delta = plain(&lora, 1, 1.0);
         let base = One::new(Dtype::F16, &[1, 1], &[1.0]);
         let error = Merged::new(base, BTreeMap::from([("w".to_owned(), vec![delta])]), true).read("w").unwrap_err();
         assert!(format!("{:?}", chain(&error)).contains("less weight"), "{error:?}");

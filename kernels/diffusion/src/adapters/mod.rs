@@ -3,14 +3,16 @@
 //! All of it lies over the model's tensors as they are read, so that every device and every kind of weights takes it, and taking
 //! it off again is to load the model without it: the base's bytes were never changed.
 
+mod delta;
 mod embedding;
 mod lora;
+mod lora_parts;
 mod merged;
 
 pub use embedding::{Embedding, EmbeddingError};
 pub use lora::{Lora, LoraError};
 pub use merged::MergeError;
-pub use weights::lora::{LoraKey, Role};
+pub use weights::lora::{Factor, LoraKey, Role};
 
 use crate::pipeline::{AddedToken, Component, ModelFiles};
 use std::{collections::BTreeSet, rc::Rc};

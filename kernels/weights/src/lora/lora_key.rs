@@ -1,5 +1,26 @@
 //! What the name of a LoRA's tensor says.
 
+/// Which of the matrices of a product of products (LoHa, LoKr) a tensor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Factor {
+    /// The first, whole.
+    First,
+    /// The first's outputs.
+    FirstA,
+    /// The first's inputs.
+    FirstB,
+    /// The first's kernel (Tucker's decomposition).
+    FirstKernel,
+    /// The second, whole.
+    Second,
+    /// The second's outputs.
+    SecondA,
+    /// The second's inputs.
+    SecondB,
+    /// The second's kernel.
+    SecondKernel,
+}
+
 /// What a tensor is within its module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -11,7 +32,23 @@ pub enum Role {
     Mid,
     /// What the product is multiplied with, over the rank.
     Alpha,
-    /// Of a method that is no plain product; the word is its name.
+    /// Lengths of the weight's rows or columns (`DoRA`), as LyCORIS has them.
+    DoraScale,
+    /// Lengths of the weight's rows (`DoRA`), as PEFT has them.
+    Magnitude,
+    /// Of a product by elements (`LoHa`).
+    Hadamard(Factor),
+    /// Of a product of blocks (`LoKr`).
+    Kronecker(Factor),
+    /// All that is added to a weight.
+    Difference,
+    /// All that is added to a bias.
+    BiasDifference,
+    /// Whether outputs or inputs are made louder (`(IA)^3`).
+    OnInput,
+    /// How much louder.
+    Gain,
+    /// Of a method that is not supported; the word is its name.
     Other(&'static str),
 }
 
@@ -25,7 +62,7 @@ pub struct LoraKey {
 }
 
 /// Endings of diffusers', PEFT's and kohya's names; the first that fits counts.
-const ENDINGS: [(&str, Role); 24] = [
+const ENDINGS: [(&str, Role); 37] = [
     (".lora_A.weight", Role::Down),
     (".lora_B.weight", Role::Up),
     (".lora_down.weight", Role::Down),
@@ -40,30 +77,35 @@ const ENDINGS: [(&str, Role); 24] = [
     ("_lora.up.weight", Role::Up),
     (".alpha", Role::Alpha),
     (".network_alpha", Role::Alpha),
-    (".dora_scale", Role::Other("DoRA")),
-    (".lora_magnitude_vector", Role::Other("DoRA")),
-    (".lora_magnitude_vector.weight", Role::Other("DoRA")),
-    (".w_norm", Role::Other("a norm adapter")),
-    (".b_norm", Role::Other("a norm adapter")),
-    (".diff", Role::Other("a full difference")),
-    (".diff_b", Role::Other("a full difference")),
-    (".on_input", Role::Other("IA3")),
+    (".dora_scale", Role::DoraScale),
+    (".lora_magnitude_vector", Role::Magnitude),
+    (".lora_magnitude_vector.weight", Role::Magnitude),
+    (".hada_w1_a", Role::Hadamard(Factor::FirstA)),
+    (".hada_w1_b", Role::Hadamard(Factor::FirstB)),
+    (".hada_t1", Role::Hadamard(Factor::FirstKernel)),
+    (".hada_w2_a", Role::Hadamard(Factor::SecondA)),
+    (".hada_w2_b", Role::Hadamard(Factor::SecondB)),
+    (".hada_t2", Role::Hadamard(Factor::SecondKernel)),
+    (".lokr_w1", Role::Kronecker(Factor::First)),
+    (".lokr_w1_a", Role::Kronecker(Factor::FirstA)),
+    (".lokr_w1_b", Role::Kronecker(Factor::FirstB)),
+    (".lokr_w2", Role::Kronecker(Factor::Second)),
+    (".lokr_w2_a", Role::Kronecker(Factor::SecondA)),
+    (".lokr_w2_b", Role::Kronecker(Factor::SecondB)),
+    (".lokr_t2", Role::Kronecker(Factor::SecondKernel)),
+    (".diff", Role::Difference),
+    (".diff_b", Role::BiasDifference),
+    (".w_norm", Role::Difference),
+    (".b_norm", Role::BiasDifference),
+    (".on_input", Role::OnInput),
     (".oft_blocks", Role::Other("OFT")),
-    (".oft_diag", Role::Other("OFT")),
+    (".oft_diag", Role::Other("BOFT")),
     (".reshape_weight", Role::Other("a reshaped adapter")),
 ];
 
 impl LoraKey {
     /// Takes a name apart; `None` for one that is no LoRA's.
     pub fn parse(key: &str) -> Option<Self> {
-        for method in ["hada_", "lokr_"] {
-            if let Some((module, _)) = key.rsplit_once(&format!(".{method}"))
-                && !module.is_empty()
-            {
-                let name = if method == "hada_" { "LoHa" } else { "LoKr" };
-                return Some(Self { module: module.to_owned(), role: Role::Other(name) });
-            }
-        }
         let plain = without_adapter_name(key);
         let (module, role) = ENDINGS.iter().find_map(|(end, role)| Some((plain.strip_suffix(end)?, *role)))?;
         if module.is_empty() {
@@ -124,13 +166,15 @@ mod tests {
             ("base_model.model.x.to_q.lora_B.my-style.weight", "base_model.model.x.to_q", Role::Up),
             ("lora_unet_down_blocks_0_proj_in.lora_mid.weight", "lora_unet_down_blocks_0_proj_in", Role::Mid),
             ("lora_te1_x.alpha", "lora_te1_x", Role::Alpha),
-            ("lora_unet_x.hada_w1_a", "lora_unet_x", Role::Other("LoHa")),
-            ("lora_unet_x.lokr_w2", "lora_unet_x", Role::Other("LoKr")),
-            ("x.to_q.lora_magnitude_vector.default.weight", "x.to_q", Role::Other("DoRA")),
+            ("lora_unet_x.hada_w1_a", "lora_unet_x", Role::Hadamard(Factor::FirstA)),
+            ("lora_unet_x.lokr_w2", "lora_unet_x", Role::Kronecker(Factor::Second)),
+            ("x.to_q.lora_magnitude_vector.default.weight", "x.to_q", Role::Magnitude),
         ] {
             assert_eq!(LoraKey::parse(key), Some(LoraKey { module: module.to_owned(), role }), "{key}");
         }
-        for key in ["", ".alpha", ".lokr_w1", "down_blocks.0.weight", "lora_A.weight", "emb_params"] {
+        for key in
+            ["", ".alpha", ".lokr_w1", "x.lokr_w3", "x.hada_", "down_blocks.0.weight", "lora_A.weight", "emb_params"]
+        {
             assert_eq!(LoraKey::parse(key), None, "{key}");
         }
     }

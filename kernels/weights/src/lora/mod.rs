@@ -6,5 +6,5 @@ mod lora_key;
 mod module_names;
 mod original_names;
 
-pub use lora_key::{LoraKey, Role};
+pub use lora_key::{Factor, LoraKey, Role};
 pub use module_names::{Module, ModuleNames, Part, Place};

@@ -24,7 +24,7 @@ pub struct Part<'a> {
     pub prefix: &'a str,
 }
 
-/// A matrix or convolution of a model.
+/// A matrix, a convolution or a norm of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Module {
     /// The part that it is in.
@@ -33,7 +33,7 @@ pub struct Module {
     pub tensor: String,
     /// Outputs.
     pub rows: usize,
-    /// What each of them sums over.
+    /// What each of them sums over; 1 for a norm.
     pub columns: usize,
     /// Elements of the kernel of a convolution; else 1.
     pub kernel: usize,
@@ -100,7 +100,7 @@ fn modules(place: Place, part: Part<'_>) -> BTreeMap<String, Module> {
         let name = info.name.strip_prefix(&prefix)?.strip_suffix(".weight")?;
         let [rows, rest @ ..] = info.shape.as_slice() else { return None };
         // What a token or a position looks up is no product.
-        if rest.is_empty() || name.ends_with("_embedding") {
+        if name.ends_with("_embedding") {
             return None;
         }
         let (columns, kernel) = (rest.iter().product(), rest.iter().skip(1).product());
