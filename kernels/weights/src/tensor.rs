@@ -75,6 +75,12 @@ pub trait TensorSource {
         Ok(raw.bytes.split_off(bytes.start as usize))
     }
 
+    /// Which of its values a tensor has: 0 for those of its file, another number for each thing that ever changed them.
+    fn version(&self, name: &str) -> u64 {
+        let _ = name;
+        0
+    }
+
     /// The text that the file's metadata holds under `key`: `__metadata__` of safetensors, a string value of GGUF.
     fn metadata(&self, key: &str) -> Option<&str>;
 

@@ -1,6 +1,6 @@
 //! Learned words (textual inversion; Gal et al., 2022).
 
-use super::{listed, merged::storable};
+use super::{listed, merged::storable, replaced::next_version};
 use crate::pipeline::{AddedToken, Component, ModelFiles};
 use serde_json::Value;
 use std::{collections::BTreeSet, rc::Rc};
@@ -190,6 +190,7 @@ struct Grown {
     tensors: Vec<TensorInfo>,
     table: String,
     rows: Vec<f32>,
+    version: u64,
 }
 
 impl Grown {
@@ -206,7 +207,7 @@ impl Grown {
             let bytes = dtype.byte_len((shape[0] * width) as u64).unwrap_or(info.bytes);
             TensorInfo { dtype, shape, bytes, ..info.clone() }
         });
-        Self { tensors: tensors.collect(), base, table: table.to_owned(), rows }
+        Self { tensors: tensors.collect(), base, table: table.to_owned(), rows, version: next_version() }
     }
 }
 
@@ -232,6 +233,10 @@ impl TensorSource for Grown {
         }
         bytes.extend(quantise(&self.rows, dtype).map_err(failed)?);
         Ok(RawTensor { dtype, shape, bytes })
+    }
+
+    fn version(&self, name: &str) -> u64 {
+        if name == self.table { self.version } else { self.base.version(name) }
     }
 
     fn metadata(&self, key: &str) -> Option<&str> {

@@ -1,6 +1,6 @@
 //! A model's tensors with what adapters add to some of them as they are read.
 
-use super::delta::Delta;
+use super::{delta::Delta, replaced::next_version};
 use std::{collections::BTreeMap, rc::Rc};
 use thiserror::Error;
 use weights::{Dtype, QuantiseError, RawTensor, TensorInfo, TensorSource, WeightsError, quantise};
@@ -36,6 +36,7 @@ pub(super) struct Merged {
     tensors: Vec<TensorInfo>,
     deltas: BTreeMap<String, Vec<Delta>>,
     keeps_halves: bool,
+    version: u64,
 }
 
 impl Merged {
@@ -46,7 +47,7 @@ impl Merged {
             let bytes = dtype.byte_len(info.elements()).unwrap_or(info.bytes);
             TensorInfo { dtype, bytes, ..info.clone() }
         });
-        Self { tensors: tensors.collect(), base, deltas, keeps_halves }
+        Self { tensors: tensors.collect(), base, deltas, keeps_halves, version: next_version() }
     }
 }
 
@@ -72,6 +73,10 @@ impl TensorSource for Merged {
             WeightsError::ReadTensor { name: name.to_owned(), offset: 0, source: std::io::Error::other(error) }
         })?;
         Ok(RawTensor { dtype, shape, bytes })
+    }
+
+    fn version(&self, name: &str) -> u64 {
+        if self.deltas.contains_key(name) { self.version } else { self.base.version(name) }
     }
 
     fn metadata(&self, key: &str) -> Option<&str> {

@@ -1,19 +1,22 @@
 //! What a model is given beside its own files: low-rank adaptations, learned words, another autoencoder.
 //!
-//! All of it lies over the model's tensors as they are read, so that every device and every kind of weights takes it, and taking
-//! it off again is to load the model without it: the base's bytes were never changed.
+//! All of it lies over the model's tensors as they are read, so that every device and every kind of weights takes it, and the
+//! base's bytes are never changed. A loaded model takes other adapters, or none, with
+//! [`StableDiffusion::adapt`](crate::pipeline::StableDiffusion::adapt), which reads what they touch and nothing else.
 
 mod delta;
 mod embedding;
 mod lora;
 mod lora_parts;
 mod merged;
+mod replaced;
 
 pub use embedding::{Embedding, EmbeddingError};
 pub use lora::{Lora, LoraError};
 pub use merged::MergeError;
 pub use weights::lora::{Factor, LoraKey, Role};
 
+use self::replaced::Replaced;
 use crate::pipeline::{AddedToken, Component, ModelFiles};
 use std::{collections::BTreeSet, rc::Rc};
 use thiserror::Error;
@@ -110,7 +113,8 @@ fn replace_vae(files: &mut ModelFiles, config: Option<String>, component: Compon
     if found != expected {
         return Err(AdapterError::Vae { found, expected });
     }
-    files.vae = Some((config, component));
+    let Component { source, prefix } = component;
+    files.vae = Some((config, Component { source: Rc::new(Replaced::new(source)), prefix }));
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! One constructor per module serves both, so a trained model's tensor names are the ones that are read back. Every problem of
 //! a checkpoint is collected and reported at once, since a wrong file has rarely one wrong tensor.
 
+use super::Kept;
 use crate::noise::Philox;
 use burn::{
     module::{Param, ParamId},
@@ -125,6 +126,8 @@ pub struct BuilderRoot<'a> {
     bytes: Cell<u64>,
     names: RefCell<Vec<(ParamId, String)>>,
     identity: u64,
+    /// What is on the device already, and the part that this is of it.
+    kept: Option<(&'a Kept, &'static str)>,
 }
 
 impl<'a> BuilderRoot<'a> {
@@ -166,6 +169,7 @@ impl<'a> BuilderRoot<'a> {
             bytes: Cell::new(0),
             names: RefCell::default(),
             identity: 0,
+            kept: None,
         }
     }
 
@@ -173,6 +177,13 @@ impl<'a> BuilderRoot<'a> {
     #[must_use]
     pub const fn with_stand_ins(mut self, rehearses: bool) -> Self {
         self.rehearses = rehearses;
+        self
+    }
+
+    /// Takes parameters of a part that are the same from there, and puts the others there.
+    #[must_use]
+    pub const fn with_kept(mut self, kept: &'a Kept, part: &'static str) -> Self {
+        self.kept = Some((kept, part));
         self
     }
 
@@ -314,10 +325,12 @@ impl Builder<'_> {
                 Param::initialized(id, Tensor::zeros(shape, self.device()))
             }
             Origin::Checkpoint(source) => {
-                let tensor = self
-                    .read(*source, name, &shape)
-                    .map_or_else(|| Tensor::zeros([1; D], self.device()), |raw| self.upload(&raw, shape));
-                Param::initialized(id, tensor)
+                let read = || {
+                    let raw = self.read(*source, name, &shape)?;
+                    Some((self.upload(&raw, shape), shape.iter().product::<usize>() as u64 * 4))
+                };
+                let tensor = self.kept_or(*source, name, read);
+                Param::initialized(id, tensor.unwrap_or_else(|| Tensor::zeros([1; D], self.device())))
             }
         }
     }
@@ -345,9 +358,32 @@ impl Builder<'_> {
     }
 
     fn upload<const D: usize>(&self, raw: &RawTensor, shape: [usize; D]) -> Tensor<D> {
-        let values = raw.to_f32();
-        self.count(values.len() as u64 * 4);
-        Tensor::from_data(TensorData::new(values, shape), self.device())
+        Tensor::from_data(TensorData::new(raw.to_f32(), shape), self.device())
+    }
+
+    /// A parameter that is on the device already, or what `read` brings there with its bytes.
+    fn kept_or<T: Clone + Send + Sync + 'static>(
+        &self,
+        source: &dyn TensorSource,
+        name: &str,
+        read: impl FnOnce() -> Option<(T, u64)>,
+    ) -> Option<T> {
+        let name = self.name(name);
+        let Some((kept, part)) = self.shared.kept else {
+            let (value, bytes) = read()?;
+            self.count(bytes);
+            return Some(value);
+        };
+        let (key, version) = (format!("{part} {name}"), source.version(&name));
+        if let Some((value, bytes)) = kept.take(&key, version) {
+            self.shared.used.borrow_mut().insert(name);
+            self.count(bytes);
+            return Some(value);
+        }
+        let (value, bytes) = read()?;
+        kept.put(key, version, value.clone(), bytes);
+        self.count(bytes);
+        Some(value)
     }
 
     /// The identity of a parameter, which follows from its name, so that an optimiser's saved state finds it after a restart.
@@ -374,16 +410,19 @@ impl Builder<'_> {
             let weight = PackedWeight::stand_in(format, [rows, columns], self.device());
             return Some(weight.with_products(self.shared.products));
         }
-        let raw = self.read(*source, name, shape)?;
-        let weight = if format == Format::F32 {
-            PackedWeight::from_f32(&raw.to_f32(), [rows, columns], order, self.device())
-        } else if format == Format::F16 && raw.dtype != Dtype::F16 {
-            let halves = weights::quantise(&raw.to_f32(), Dtype::F16).ok()?;
-            PackedWeight::new(&halves, format, [rows, columns], order, self.device())
-        } else {
-            PackedWeight::new(&raw.bytes, format, [rows, columns], order, self.device())
-        };
-        self.count(weight.bytes() as u64);
+        let weight = self.kept_or(*source, name, || {
+            let raw = self.read(*source, name, shape)?;
+            let weight = if format == Format::F32 {
+                PackedWeight::from_f32(&raw.to_f32(), [rows, columns], order, self.device())
+            } else if format == Format::F16 && raw.dtype != Dtype::F16 {
+                let halves = weights::quantise(&raw.to_f32(), Dtype::F16).ok()?;
+                PackedWeight::new(&halves, format, [rows, columns], order, self.device())
+            } else {
+                PackedWeight::new(&raw.bytes, format, [rows, columns], order, self.device())
+            };
+            let bytes = weight.bytes() as u64;
+            Some((weight, bytes))
+        })?;
         Some(weight.with_products(self.shared.products))
     }
 
@@ -412,9 +451,7 @@ impl Builder<'_> {
         if self.shared.rehearses {
             return Some(vec![0.0; count]);
         }
-        let values = self.read(*source, name, &[count])?.to_f32();
-        self.count(values.len() as u64 * 4);
-        Some(values)
+        self.kept_or(*source, name, || Some((self.read(*source, name, &[count])?.to_f32(), count as u64 * 4)))
     }
 
     fn count(&self, bytes: u64) {

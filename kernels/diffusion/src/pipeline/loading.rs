@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     adapters::added_ids,
-    nn::{Builder, BuilderRoot},
+    nn::{Builder, BuilderRoot, Kept},
     scheduler::SchedulerConfig,
     text::{ClipTextConfig, ClipTextModel, TextEncoder, TextEncoders, Tokenizer},
     unet::{UNet2DConditionModel, UNetConfig},
@@ -68,6 +68,7 @@ pub struct Loading<'a> {
     tokenizer: Arc<Tokenizer>,
     prompts: Loaded<Arc<PromptEncoder>>,
     unet: Loaded<UNet2DConditionModel>,
+    kept: Kept,
 }
 
 impl<'a> Loading<'a> {
@@ -109,6 +110,7 @@ impl<'a> Loading<'a> {
             tokenizer: tokenizer(&files.pad_token)?,
             prompts: None,
             unet: None,
+            kept: Kept::default(),
         };
         let (found, latent) = (loading.unet_config.in_channels, loading.vae_config.latent_channels());
         if found != latent && found != 2 * latent + 1 {
@@ -129,8 +131,14 @@ impl<'a> Loading<'a> {
             tokenizer: self.tokenizer.clone(),
             prompts: None,
             unet: None,
+            kept: Kept::default(),
             ..*self
         }
+    }
+
+    /// Takes over what is on the device already and still the same.
+    pub(super) fn keeping(self, kept: Kept) -> Self {
+        Self { kept, ..self }
     }
 
     /// The device that the model goes to.
@@ -195,6 +203,7 @@ impl<'a> Loading<'a> {
             unreachable!("both were loaded above");
         };
         let factor = self.vae_config.factor();
+        self.kept.settle();
         Ok(StableDiffusion {
             prompts,
             unet,
@@ -210,6 +219,8 @@ impl<'a> Loading<'a> {
             factor,
             multiple: factor << (self.unet_config.block_out_channels.len() - 1),
             device_bytes: text_bytes + unet_bytes + autoencoder_bytes,
+            kept: self.kept,
+            options: self.options,
         })
     }
 
@@ -248,7 +259,7 @@ impl<'a> Loading<'a> {
         let root = BuilderRoot::from_checkpoint(&*component.source, self.device, self.options.keep_quantised);
         let is_half = self.options.half_products && name == Part::UNet.prefix();
         let products = if is_half { Products::Half } else { Products::Single };
-        let root = root.with_stand_ins(self.rehearses).with_products(products);
+        let root = root.with_stand_ins(self.rehearses).with_products(products).with_kept(&self.kept, name);
         let module = build(&root.root(&component.prefix)).map_err(Into::into)?;
         root.finish(&component.prefix).map_err(|source| LoadModelError::Weights { part: name, source })?;
         Ok((module, root.device_bytes()))

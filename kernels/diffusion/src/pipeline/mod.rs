@@ -1,5 +1,6 @@
 //! From a prompt to a picture.
 
+mod adapting;
 mod autoencoder;
 mod conditioning;
 mod control;

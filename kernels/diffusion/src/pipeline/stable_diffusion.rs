@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::ConfigError,
-    nn::LoadError,
+    nn::{Kept, LoadError},
     noise::Noise,
     picture::Picture,
     prompt::PromptError,
@@ -182,6 +182,8 @@ pub struct StableDiffusion {
     pub(super) factor: usize,
     pub(super) multiple: usize,
     pub(super) device_bytes: u64,
+    pub(super) kept: Kept,
+    pub(super) options: LoadOptions,
 }
 
 pub(super) fn parse<T: DeserializeOwned>(part: &'static str, text: &str) -> Result<T, ConfigError> {

@@ -207,7 +207,11 @@ fn a_prompt_that_is_remembered_says_the_same_as_one_that_is_read() -> Result<()>
 
 /// The finished latents of a short run with guidance.
 pub fn latents(files: &ModelFiles, options: LoadOptions) -> Result<Vec<f32>> {
-    let pipeline = StableDiffusion::load(files, &device()?, options)?;
+    drawn(&StableDiffusion::load(files, &device()?, options)?)
+}
+
+/// The latents of a picture of two steps.
+pub fn drawn(pipeline: &StableDiffusion) -> Result<Vec<f32>> {
     let request = PipelineRequest {
         prompts: vec!["a photo of an astronaut".to_owned()],
         negative_prompts: vec!["blurry".to_owned()],

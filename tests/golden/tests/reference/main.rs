@@ -1,5 +1,6 @@
 //! Every recorded case on one device: the CPU, or the one that `DARKROOM_TEST_DEVICE` names (`cpu`, `wgpu`).
 
+mod adapting;
 mod loading;
 mod other_programs;
 mod single_file;
