@@ -43,6 +43,9 @@ impl Default for TokenMerging {
     }
 }
 
+/// Elements of the largest matrix in which tokens are compared: memory does not grow with the square of their number.
+const AT_ONCE: usize = 1 << 21;
+
 /// Merges the tokens of one run.
 #[derive(Debug)]
 pub struct TokenMerger {
@@ -111,11 +114,16 @@ impl Merge {
         let device = tokens.device();
         let (sources, targets) = (places(sources, batch, &device), places(targets, batch, &device));
         let unit = tokens.clone() / tokens.clone().square().sum_dim(2).sqrt();
-        let scores = at(unit.clone(), &sources).matmul(at(unit, &targets).swap_dims(1, 2));
-        let (closest, nearest) = scores.max_dim_with_indices(2);
-        let [_, count, _] = closest.dims();
-        let order = descending(closest.reshape([batch, count]));
-        let nearest = nearest.reshape([batch, count]);
+        let ([_, count], [_, columns]) = (sources.dims(), targets.dims());
+        let against = at(unit.clone(), &targets).swap_dims(1, 2);
+        let (closest, nearest): (Vec<_>, Vec<_>) = parts(count, batch * columns)
+            .map(|(from, length)| {
+                let some = at(unit.clone(), &sources.clone().narrow(1, from, length));
+                some.matmul(against.clone()).max_dim_with_indices(2)
+            })
+            .unzip();
+        let order = descending(Tensor::cat(closest, 1).reshape([batch, count]));
+        let nearest = Tensor::cat(nearest, 1).reshape([batch, count]);
         let first = order.clone().narrow(1, 0, merged);
         let rest = (merged < count).then(|| order.narrow(1, merged, count - merged));
         Self {
@@ -185,6 +193,12 @@ fn at(tokens: Tensor<3>, places: &Tensor<2, Int>) -> Tensor<3> {
     tokens.gather(1, wide(places, channels))
 }
 
+/// Begins and lengths of rows that are compared with `columns` others at once.
+fn parts(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> {
+    let length = (AT_ONCE / columns.max(1)).max(1);
+    (0..rows).step_by(length).map(move |from| (from, length.min(rows - from)))
+}
+
 /// Places in the order of falling values.
 fn descending(values: Tensor<2>) -> Tensor<2, Int> {
     if kernels::is_queued(&values.device()) { by_ranks(values) } else { values.argsort_descending(1) }
@@ -193,21 +207,20 @@ fn descending(values: Tensor<2>) -> Tensor<2, Int> {
 /// The same by counting which are larger: sorting reads from the device, which a browser does not wait for.
 fn by_ranks(values: Tensor<2>) -> Tensor<2, Int> {
     let [batch, count] = values.dims();
-    let device = values.device();
-    let places = Tensor::<1, Int>::arange(0..count as i64, &device).reshape([1, count]).repeat_dim(0, batch);
-    let wide = |values: Tensor<2>, down: bool| {
-        if down {
-            values.reshape([batch, count, 1]).repeat_dim(2, count)
-        } else {
-            values.reshape([batch, 1, count]).repeat_dim(1, count)
-        }
-    };
-    let (own, other) = (wide(values.clone(), true), wide(values, false));
-    let is_larger = other.clone().greater(own.clone()).int();
-    // Equals keep their order, so that every rank is taken once.
-    let (row, column) = (wide(places.clone().float(), true), wide(places.clone().float(), false));
-    let is_before = other.equal(own).int() * column.lower(row).int();
-    let ranks = (is_larger + is_before).sum_dim(2).reshape([batch, count]);
+    let places = Tensor::<1, Int>::arange(0..count as i64, &values.device()).reshape([1, count]).repeat_dim(0, batch);
+    let ranks = parts(count, batch * count).map(|(from, length)| {
+        let down = |values: &Tensor<2>| {
+            values.clone().narrow(1, from, length).reshape([batch, length, 1]).repeat_dim(2, count)
+        };
+        let across = |values: &Tensor<2>| values.clone().reshape([batch, 1, count]).repeat_dim(1, length);
+        let (own, other) = (down(&values), across(&values));
+        let is_larger = other.clone().greater(own.clone()).int();
+        // Equals keep their order, so that every rank is taken once.
+        let numbers = places.clone().float();
+        let is_before = other.equal(own).int() * across(&numbers).lower(down(&numbers)).int();
+        (is_larger + is_before).sum_dim(2).reshape([batch, length])
+    });
+    let ranks = Tensor::cat(ranks.collect(), 1);
     places.zeros_like().scatter(1, ranks, places, IndexingUpdateOp::Add)
 }
 
@@ -226,6 +239,29 @@ mod tests {
         ranked.assert_eq(&values.argsort_descending(1).into_data(), false);
         let equal = Tensor::<2>::ones([1, 3], &Device::flex());
         by_ranks(equal).into_data().assert_eq(&TensorData::from([[0, 1, 2]]), false);
+        // More than are compared at once.
+        let count = 2000;
+        assert!(
+            parts(count, count).count() > 1 && parts(count, count).map(|(_, length)| length).sum::<usize>() == count
+        );
+        let many: Vec<f32> = (0..count).map(|at| (at * 7919 % count) as f32).collect();
+        let many = Tensor::<2>::from_data(TensorData::new(many, [1, count]), &Device::flex());
+        by_ranks(many.clone()).into_data().assert_eq(&many.argsort_descending(1).into_data(), false);
+    }
+
+    #[test]
+    fn no_comparison_is_larger_than_one_bound_whatever_the_number_of_tokens() {
+        for tokens in [1, 64, 4096, 16_384, 65_536] {
+            let (sources, targets) = (tokens - tokens / 4, tokens / 4);
+            for (rows, columns) in [(sources, targets), (sources, 2 * sources)] {
+                let mut next = 0;
+                for (from, length) in parts(rows, columns) {
+                    assert!(from == next && length > 0 && length * columns <= AT_ONCE.max(columns));
+                    next = from + length;
+                }
+                assert_eq!(next, rows);
+            }
+        }
     }
 
     #[test]
