@@ -157,7 +157,7 @@ fn bytes_that_are_not_what_was_announced_are_thrown_away() {
 fn small_files_are_checked_by_what_git_calls_them() {
     let bytes = model();
     let hash = Sha1::new_with_prefix(format!("blob {}\0", bytes.len())).chain_update(&bytes).finalize();
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hash.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     for (oid, is_right) in [(hex, true), ("0".repeat(40), false)] {
         let cache = tempfile::tempdir().unwrap();
         let entry = json!({ "type": "file", "path": "tiny.gguf", "size": bytes.len(), "oid": oid });

@@ -4,6 +4,7 @@ mod adapting;
 mod loading;
 mod other_programs;
 mod single_file;
+mod skip_split;
 mod switches;
 mod upscaling;
 
