@@ -32,9 +32,15 @@ fn launch([query, key, value]: &[FlexTensor; 3], mask: Option<&FlexTensor>, head
     let [_, keys, _] = dims(key);
     let mask = mask.map(values);
     let attention = Attention { heads, queries, keys, depth: width / heads, mask };
+    let [query, key, value] = [query, key, value].map(values);
+    #[cfg(target_arch = "x86_64")]
+    if let Some(level) = super::wide() {
+        let operands = super::wide::attention::Operands { query, key, value };
+        let output = super::wide::attention::output(&attention, batch, &operands, level);
+        return tensor(output, [batch, queries, width]);
+    }
     let mut output = vec![0.0; batch * queries * width];
     let mut head = Head::default();
-    let [query, key, value] = [query, key, value].map(values);
     for (n, output) in output.chunks_exact_mut((queries * width).max(1)).enumerate() {
         let query = &query[n * queries * width..][..queries * width];
         let of_picture = n * keys * width..(n + 1) * keys * width;
@@ -46,16 +52,16 @@ fn launch([query, key, value]: &[FlexTensor; 3], mask: Option<&FlexTensor>, head
     tensor(output, [batch, queries, width])
 }
 
-struct Attention<'a> {
-    heads: usize,
-    queries: usize,
-    keys: usize,
-    depth: usize,
-    mask: Option<&'a [f32]>,
+pub(super) struct Attention<'a> {
+    pub(super) heads: usize,
+    pub(super) queries: usize,
+    pub(super) keys: usize,
+    pub(super) depth: usize,
+    pub(super) mask: Option<&'a [f32]>,
 }
 
 impl Attention<'_> {
-    const fn width(&self) -> usize {
+    pub(super) const fn width(&self) -> usize {
         self.heads * self.depth
     }
 

@@ -72,21 +72,21 @@ fn launch(
     tensor(convolution.output(), [batch, operand.rows, rows, columns])
 }
 
-struct Convolution<'a> {
-    input: &'a [f32],
-    weight: &'a [f32],
+pub(super) struct Convolution<'a> {
+    pub(super) input: &'a [f32],
+    pub(super) weight: &'a [f32],
     /// One for all pictures or one for each, in whole tiles.
-    bias: &'a [f32],
-    biases: usize,
-    residual: Option<&'a [f32]>,
-    batch: usize,
-    channels: usize,
-    height: usize,
-    width: usize,
-    outputs: usize,
-    rows: usize,
-    columns: usize,
-    options: Conv3x3,
+    pub(super) bias: &'a [f32],
+    pub(super) biases: usize,
+    pub(super) residual: Option<&'a [f32]>,
+    pub(super) batch: usize,
+    pub(super) channels: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) outputs: usize,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) options: Conv3x3,
 }
 
 /// Eight pixels of a picture, or fewer at its end.
@@ -100,6 +100,10 @@ struct Panel {
 impl Convolution<'_> {
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
     fn output(&self) -> Vec<f32> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(level) = super::wide() {
+            return super::wide::conv3x3::output(self, level);
+        }
         let area = self.rows * self.columns;
         let mut output = vec![0.0; self.batch * self.outputs * area];
         let panels: Vec<Panel> = (0..self.batch)
@@ -165,7 +169,8 @@ impl Convolution<'_> {
             let (first, last) = (panels[0], panels[panels.len() - 1]);
             let top = first.first / self.columns * step;
             let bottom = (last.first + last.count - 1) / self.columns * step + 3;
-            let stride = self.framed(first.picture, channel..channel + channels, top..bottom, frame);
+            let stride = self.stride();
+            self.framed(first.picture, channel..channel + channels, top..bottom, frame);
             let plane = (bottom - top) * stride;
             for panel in panels {
                 let place = |pixel: usize| {
@@ -186,21 +191,26 @@ impl Convolution<'_> {
         }
     }
 
-    /// Some rows of a picture's channels with a frame of zeros, doubled first if asked; gives the length of a row.
+    /// Length of a row in a frame.
+    pub(super) const fn stride(&self) -> usize {
+        self.width * (1 + self.options.double as usize) + 2
+    }
+
+    /// Some rows of a picture's channels with a frame of zeros, doubled first if asked.
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
-    fn framed(
+    pub(super) fn framed(
         &self,
         picture: usize,
         channels: std::ops::Range<usize>,
         rows: std::ops::Range<usize>,
         frame: &mut Vec<f32>,
-    ) -> usize {
+    ) {
         let scale = 1 + usize::from(self.options.double);
         let (height, width) = (self.height * scale, self.width * scale);
-        let stride = width + 2;
+        let stride = self.stride();
         frame.clear();
         // Room behind the last row for vectors that are read over its end.
-        frame.resize(channels.len() * rows.len() * stride + LANES, 0.0);
+        frame.resize(channels.len() * rows.len() * stride + COLUMNS, 0.0);
         for (plane, channel) in channels.enumerate() {
             for (at, y) in rows.clone().enumerate() {
                 if !(1..=height).contains(&y) {
@@ -216,7 +226,6 @@ impl Convolution<'_> {
                 }
             }
         }
-        stride
     }
 
     /// Residual, activation, and the way to where the outputs belong.

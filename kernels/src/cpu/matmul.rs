@@ -72,16 +72,16 @@ fn launch(
     }
 }
 
-struct Product<'a> {
-    input: &'a [f32],
-    weight: &'a [f32],
-    bias: &'a [f32],
-    residual: Option<&'a [f32]>,
-    batch: usize,
-    tokens: usize,
-    columns: usize,
-    outputs: usize,
-    plan: Matmul,
+pub(super) struct Product<'a> {
+    pub(super) input: &'a [f32],
+    pub(super) weight: &'a [f32],
+    pub(super) bias: &'a [f32],
+    pub(super) residual: Option<&'a [f32]>,
+    pub(super) batch: usize,
+    pub(super) tokens: usize,
+    pub(super) columns: usize,
+    pub(super) outputs: usize,
+    pub(super) plan: Matmul,
 }
 
 /// Some tokens of a picture, and the tile of the matrix that they are multiplied with.
@@ -96,6 +96,10 @@ struct Block {
 impl Product<'_> {
     #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
     fn output(&self) -> Vec<f32> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(level) = super::wide() {
+            return super::wide::matmul::output(self, level);
+        }
         let mut output = vec![0.0; self.batch * self.tokens * self.outputs];
         let mut sums = vec![0.0; TOKENS_AT_ONCE.min(self.tokens).next_multiple_of(LANES) * COLUMNS];
         for picture in 0..self.batch {

@@ -1,11 +1,11 @@
-//! The same operations on the CPU, in vectors of four: what a browser without WebGPU computes with.
+//! The same operations on the CPU: in vectors of four what a browser without WebGPU computes with, and natively [`wide`].
 //!
 //! Every product, those of convolutions and attention too, is made of one tile ([`tile`]): four rows by eight columns of sums in
 //! registers. A [packed matrix](super::packed) of single precision lies as the tile reads it, so that nothing is packed when a
 //! layer runs. Bias, activation, gate and residual are added while a block of outputs is in the cache.
 //!
-//! Vectors are wasm's SIMD there and plain arrays elsewhere, where the framework's own backend (wider vectors, threads) is faster:
-//! natively these run only when [`use_everywhere`] says so, which the tests do.
+//! Vectors are wasm's SIMD there and plain arrays elsewhere, where these run only when [`use_everywhere`] says so, which the tests
+//! do. A processor that [`wide`] has no vectors for is left to the framework's own backend.
 //!
 //! A browser that has relaxed SIMD multiplies and adds at once: [`relaxed`] is a second tiny module for it. The last bit of a sum
 //! then depends on whether the machine's processor does so.
@@ -21,6 +21,8 @@ mod simd;
 #[cfg(test)]
 mod tests;
 mod tile;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 use burn::{
     backend::{DispatchDevice, TensorMetadata as _, flex::FlexTensor},
@@ -28,16 +30,36 @@ use burn::{
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 
-static IS_USED: AtomicBool = AtomicBool::new(cfg!(target_arch = "wasm32"));
+static IS_PORTABLE: AtomicBool = AtomicBool::new(cfg!(target_arch = "wasm32"));
 
-/// Uses these on the CPU whatever the machine is, for everything that is loaded from now on.
+/// Uses vectors of four on the CPU whatever the machine is, for everything that is loaded from now on.
 pub fn use_everywhere() {
-    IS_USED.store(true, Ordering::Relaxed);
+    IS_PORTABLE.store(true, Ordering::Relaxed);
 }
 
 /// Whether these run on a device.
 pub(super) fn runs_on(device: &Device) -> bool {
-    IS_USED.load(Ordering::Relaxed) && matches!(device.as_dispatch(), DispatchDevice::Flex(_))
+    matches!(device.as_dispatch(), DispatchDevice::Flex(_)) && (IS_PORTABLE.load(Ordering::Relaxed) || is_wide())
+}
+
+#[cfg(target_arch = "x86_64")]
+fn is_wide() -> bool {
+    wide().is_some()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+const fn is_wide() -> bool {
+    false
+}
+
+/// The wide vectors that operations are made of.
+#[cfg(target_arch = "x86_64")]
+fn wide() -> Option<wide::Level> {
+    #[cfg(test)]
+    if let Some(level) = tests::level() {
+        return level;
+    }
+    if IS_PORTABLE.load(Ordering::Relaxed) { None } else { wide::Level::detected() }
 }
 
 /// The same values one after another.

@@ -12,6 +12,11 @@ use burn::backend::{Flex, TensorMetadata as _, flex::FlexTensor};
 impl NormOps for Flex {
     fn norm(input: FlexTensor, weight: FlexTensor, bias: FlexTensor, norm: Norm) -> FlexTensor {
         let [input, weight, bias] = [input, weight, bias].map(contiguous);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(level) = super::wide() {
+            let output = super::wide::norm::output(values(&input), values(&weight), values(&bias), norm, level);
+            return tensor(output, input.shape());
+        }
         let mut output = values(&input).to_vec();
         run(&mut output, values(&weight), values(&bias), norm);
         tensor(output, input.shape())

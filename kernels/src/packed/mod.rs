@@ -138,6 +138,15 @@ impl Operand {
 }
 
 impl PackedWeight {
+    fn of_words(words: Vec<i32>, format: Format, [rows, columns]: [usize; 2], device: &Device) -> Self {
+        let count = words.len();
+        // In a pool that gives each its own size, and does not round it up to a page that others could use.
+        let words = device.memory_persistent_allocations(words, |words| {
+            Tensor::from_data(TensorData::new(words, [count]), (device, DType::I32))
+        });
+        Self { words, format, rows, columns, products: Products::Single }
+    }
+
     /// Packs a matrix from the bytes of a file, little-endian and row by row; GGUF's blocks run along the columns.
     ///
     /// # Panics
@@ -145,12 +154,7 @@ impl PackedWeight {
     /// When there are fewer bytes than `rows` x `columns` take, or the columns do not fill blocks.
     pub fn new(bytes: &[u8], format: Format, [rows, columns]: [usize; 2], order: RowOrder, device: &Device) -> Self {
         let words = packed(bytes, format, [rows, columns], order);
-        let count = words.len();
-        // In a pool that gives each its own size, and does not round it up to a page that others could use.
-        let words = device.memory_persistent_allocations(words, |words| {
-            Tensor::from_data(TensorData::new(words, [count]), (device, DType::I32))
-        });
-        Self { words, format, rows, columns, products: Products::Single }
+        Self::of_words(words, format, [rows, columns], device)
     }
 
     /// One without words, for a [rehearsal](crate::rehearse) alone.
@@ -164,7 +168,44 @@ impl PackedWeight {
     ///
     /// When there are fewer values than `rows` x `columns`.
     pub fn from_f32(values: &[f32], shape: [usize; 2], order: RowOrder, device: &Device) -> Self {
-        Self::new(bytemuck::cast_slice(values), Format::F32, shape, order, device)
+        let [rows, columns] = shape;
+        assert!(values.len() >= rows * columns, "{} values of {rows} x {columns}", values.len());
+        Self::from_rows(shape, order, device, |row, to| to.copy_from_slice(&values[row * columns..][..columns]))
+    }
+
+    /// Packs single-precision values that a function writes row by row, in any order and natively from several threads, so that
+    /// the whole matrix lies nowhere but where it is packed.
+    pub fn from_rows(
+        [rows, columns]: [usize; 2],
+        order: RowOrder,
+        device: &Device,
+        write_row: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Self {
+        let mut words = vec![0_i32; rows.div_ceil(TILE) * TILE * columns];
+        let pack = |lanes: &mut Vec<f32>, (tile, words): (usize, &mut [i32])| {
+            lanes.resize(TILE * columns, 0.0);
+            let known = TILE.min(rows - tile * TILE);
+            for (lane, values) in lanes.chunks_exact_mut(columns).take(known).enumerate() {
+                write_row(order.row(tile * TILE + lane, rows), values);
+            }
+            for (lane, values) in lanes.chunks_exact(columns).take(known).enumerate() {
+                words.iter_mut().skip(lane).step_by(TILE).zip(values).for_each(|(word, value)| {
+                    *word = value.to_bits().cast_signed();
+                });
+            }
+        };
+        let tiles = (TILE * columns).max(1);
+        #[cfg(target_arch = "x86_64")]
+        {
+            use rayon::prelude::*;
+            words.par_chunks_exact_mut(tiles).enumerate().with_min_len(4).for_each_init(Vec::new, pack);
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            let mut lanes = Vec::new();
+            words.chunks_exact_mut(tiles).enumerate().for_each(|tile| pack(&mut lanes, tile));
+        }
+        Self::of_words(words, Format::F32, [rows, columns], device)
     }
 
     /// The same, multiplied in something else.

@@ -72,12 +72,12 @@ pub fn open(reader: Box<dyn ReadAt>) -> Result<Box<dyn TensorSource>, WeightsErr
 /// [`WeightsError::Open`] where there is no such file, else as [`open`]; [`WeightsError::Shards`] for an index.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn open_path(path: &std::path::Path) -> Result<Box<dyn TensorSource>, WeightsError> {
-    use crate::{FileReader, ShardedSafetensors};
+    use crate::{MappedFile, ShardedSafetensors};
 
     let reader =
-        FileReader::open(path).map_err(|source| WeightsError::Open { path: path.display().to_string(), source })?;
+        MappedFile::open(path).map_err(|source| WeightsError::Open { path: path.display().to_string(), source })?;
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
-        let shards = ShardedSafetensors::open(&reader, |file| FileReader::open(path.with_file_name(file)))?;
+        let shards = ShardedSafetensors::open(&reader, |file| MappedFile::open(path.with_file_name(file)))?;
         return Ok(Box::new(shards));
     }
     open(Box::new(reader))

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, ops::Range};
 use crate::{
     GgufError, GgufValue, RawTensor, ReadAt, TensorInfo, TensorSource, WeightsError,
     gguf_header::Header,
-    tensor::{read_tensor, read_tensor_range},
+    tensor::{mapped_tensor, read_tensor, read_tensor_range},
 };
 
 /// A GGUF file of version 2 or 3 whose header was checked; tensors are read from it when they are asked for.
@@ -85,6 +85,10 @@ impl<R: ReadAt> TensorSource for GgufFile<R> {
     fn read_range(&self, name: &str, elements: Range<u64>) -> Result<Vec<u8>, WeightsError> {
         self.check_kind(name)?;
         read_tensor_range(&self.reader, &self.tensors, name, &elements)
+    }
+
+    fn mapped(&self, name: &str) -> Option<&[u8]> {
+        mapped_tensor(&self.reader, self.info(name)?)
     }
 
     fn metadata(&self, key: &str) -> Option<&str> {

@@ -2,16 +2,15 @@
 //!
 //! Two containers are read, safetensors (one file or shards behind an index) and GGUF, both through [`TensorSource`].
 //! The reader under them is the synchronous [`ReadAt`], because in a page the files lie in the origin's private file
-//! system behind handles that read synchronously in a worker; natively it is a file, in tests a byte slice. Only a
-//! file's header is held in memory, a tensor is read when it is asked for, and nothing is allocated for a length that
-//! the file claims before that length was checked against what the file holds.
+//! system behind handles that read synchronously in a worker; natively it is a file that is mapped into memory, in tests a
+//! byte slice. Only a file's header is held in memory, a tensor is read when it is asked for, and nothing is allocated for a
+//! length that the file claims before that length was checked against what the file holds.
 //!
 //! # Refused on purpose
 //!
 //! - Pickled checkpoints (`.ckpt`, `.pt`, `.bin`): to read one is to run a program that its author wrote.
 //! - Files that are legal but strange (gaps between tensors, zero dimensions, names outside `[A-Za-z0-9._/-]`): every
 //!   parser that meets them later would have to be right about them too.
-//! - Memory mapping: a page has none, and one way to read is one way to test.
 
 mod dtype;
 mod error_report;
@@ -30,6 +29,8 @@ mod gguf_writer;
 mod header_json;
 pub mod lora;
 mod manifest;
+#[cfg(not(target_arch = "wasm32"))]
+mod mapped_file;
 mod new_tensor;
 mod quantisation;
 mod quantise;
@@ -59,9 +60,11 @@ pub use gguf_error::GgufError;
 pub use gguf_value::GgufValue;
 pub use gguf_writer::{GgufWriteError, GgufWriter};
 pub use manifest::{DEFAULT_RANGE_SIZE, Manifest, ManifestError, sha256_hex};
+#[cfg(not(target_arch = "wasm32"))]
+pub use mapped_file::MappedFile;
 pub use new_tensor::NewTensor;
 pub use quantisation::{Choice, Quantisation, Reason};
-pub use quantise::{QuantiseError, dequantise, quantise};
+pub use quantise::{QuantiseError, dequantise, dequantise_into, quantise};
 pub use read_at::ReadAt;
 pub use safetensors::SafetensorsFile;
 pub use safetensors_error::SafetensorsError;

@@ -1,4 +1,4 @@
-use half::{bf16, f16};
+use half::{bf16, f16, slice::HalfFloatSliceExt as _};
 
 use crate::{
     Dtype,
@@ -128,30 +128,62 @@ fn pack<const LEN: usize, const BYTES: usize>(
 
 /// The values of stored `bytes` in single precision; bytes that do not fill an element or block at the end are left.
 pub fn dequantise(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
-    fn each<const BYTES: usize>(bytes: &[u8], value: impl Fn([u8; BYTES]) -> f32) -> Vec<f32> {
-        bytes.as_chunks().0.iter().map(|element| value(*element)).collect()
+    let mut values = vec![0.0; bytes.len() / dtype.block_bytes() * dtype.block_len()];
+    dequantise_into(dtype, bytes, &mut values);
+    values
+}
+
+/// The same into a place for as many values.
+///
+/// # Panics
+///
+/// When there is room for more or for fewer.
+pub fn dequantise_into(dtype: Dtype, bytes: &[u8], values: &mut [f32]) {
+    fn each<const BYTES: usize>(bytes: &[u8], values: &mut [f32], value: impl Fn([u8; BYTES]) -> f32) {
+        bytes.as_chunks().0.iter().zip(values).for_each(|(element, place)| *place = value(*element));
     }
+    fn blocks<const BYTES: usize, const LEN: usize>(
+        bytes: &[u8],
+        values: &mut [f32],
+        unpack: impl Fn(&[u8; BYTES]) -> [f32; LEN],
+    ) {
+        let places = values.as_chunks_mut().0;
+        bytes.as_chunks().0.iter().zip(places).for_each(|(block, place)| *place = unpack(block));
+    }
+    assert_eq!(values.len(), bytes.len() / dtype.block_bytes() * dtype.block_len(), "values of {dtype}");
     match dtype {
-        Dtype::F64 => each(bytes, |element| f64::from_le_bytes(element) as f32),
-        Dtype::F32 => each(bytes, f32::from_le_bytes),
-        Dtype::F16 => each(bytes, |element| f16::from_le_bytes(element).to_f32()),
-        Dtype::BF16 => each(bytes, |element| bf16::from_le_bytes(element).to_f32()),
-        Dtype::F8E4M3 => each(bytes, |[element]| from_e4m3(element)),
-        Dtype::F8E5M2 => each(bytes, |[element]| from_e5m2(element)),
-        Dtype::I64 => each(bytes, |element| i64::from_le_bytes(element) as f32),
-        Dtype::I32 => each(bytes, |element| i32::from_le_bytes(element) as f32),
-        Dtype::I16 => each(bytes, |element| i16::from_le_bytes(element).into()),
-        Dtype::I8 => each(bytes, |element| i8::from_le_bytes(element).into()),
-        Dtype::U8 => each(bytes, |[element]| element.into()),
-        Dtype::Bool => each(bytes, |[element]| f32::from(u8::from(element != 0))),
-        Dtype::Q8_0 => bytes.as_chunks::<Q8_0_BYTES>().0.iter().flat_map(unpack_q8_0).collect(),
-        Dtype::Q4_0 => bytes.as_chunks::<Q4_0_BYTES>().0.iter().flat_map(unpack_q4_0).collect(),
-        Dtype::Q4_1 => bytes.as_chunks().0.iter().flat_map(unpack_q4_1).collect(),
-        Dtype::Q5_0 => bytes.as_chunks().0.iter().flat_map(unpack_q5_0).collect(),
-        Dtype::Q5_1 => bytes.as_chunks().0.iter().flat_map(unpack_q5_1).collect(),
-        Dtype::Q4K => bytes.as_chunks().0.iter().flat_map(unpack_q4_k).collect(),
-        Dtype::Q5K => bytes.as_chunks().0.iter().flat_map(unpack_q5_k).collect(),
-        Dtype::Q6K => bytes.as_chunks().0.iter().flat_map(unpack_q6_k).collect(),
+        Dtype::F64 => each(bytes, values, |element| f64::from_le_bytes(element) as f32),
+        Dtype::F32 => each(bytes, values, f32::from_le_bytes),
+        Dtype::F16 => halves(bytes, values),
+        Dtype::BF16 => each(bytes, values, |element| bf16::from_le_bytes(element).to_f32()),
+        Dtype::F8E4M3 => each(bytes, values, |[element]| from_e4m3(element)),
+        Dtype::F8E5M2 => each(bytes, values, |[element]| from_e5m2(element)),
+        Dtype::I64 => each(bytes, values, |element| i64::from_le_bytes(element) as f32),
+        Dtype::I32 => each(bytes, values, |element| i32::from_le_bytes(element) as f32),
+        Dtype::I16 => each(bytes, values, |element| i16::from_le_bytes(element).into()),
+        Dtype::I8 => each(bytes, values, |element| i8::from_le_bytes(element).into()),
+        Dtype::U8 => each(bytes, values, |[element]| element.into()),
+        Dtype::Bool => each(bytes, values, |[element]| f32::from(u8::from(element != 0))),
+        Dtype::Q8_0 => blocks::<Q8_0_BYTES, _>(bytes, values, unpack_q8_0),
+        Dtype::Q4_0 => blocks::<Q4_0_BYTES, _>(bytes, values, unpack_q4_0),
+        Dtype::Q4_1 => blocks(bytes, values, unpack_q4_1),
+        Dtype::Q5_0 => blocks(bytes, values, unpack_q5_0),
+        Dtype::Q5_1 => blocks(bytes, values, unpack_q5_1),
+        Dtype::Q4K => blocks(bytes, values, unpack_q4_k),
+        Dtype::Q5K => blocks(bytes, values, unpack_q5_k),
+        Dtype::Q6K => blocks(bytes, values, unpack_q6_k),
+    }
+}
+
+/// Half precision a stretch at a time: whether the processor turns halves into floats is asked once for each.
+fn halves(bytes: &[u8], values: &mut [f32]) {
+    const AT_ONCE: usize = 1_024;
+    let mut stretch = [f16::ZERO; AT_ONCE];
+    for (bytes, values) in bytes.chunks(2 * AT_ONCE).zip(values.chunks_mut(AT_ONCE)) {
+        let stretch = &mut stretch[..values.len()];
+        let elements = bytes.as_chunks().0;
+        stretch.iter_mut().zip(elements).for_each(|(half, element)| *half = f16::from_le_bytes(*element));
+        stretch.convert_to_f32_slice(values);
     }
 }
 

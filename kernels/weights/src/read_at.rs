@@ -18,6 +18,11 @@ pub trait ReadAt {
     /// `UnexpectedEof` where fewer bytes than asked for lie behind `offset`, else the platform's error.
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
 
+    /// All of the bytes, where they are memory already.
+    fn mapped(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// Whether there is nothing to read.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -37,6 +42,10 @@ impl ReadAt for [u8] {
         buf.copy_from_slice(bytes);
         Ok(())
     }
+
+    fn mapped(&self) -> Option<&[u8]> {
+        Some(self)
+    }
 }
 
 impl ReadAt for Vec<u8> {
@@ -46,6 +55,10 @@ impl ReadAt for Vec<u8> {
 
     fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.as_slice().read_exact_at(offset, buf)
+    }
+
+    fn mapped(&self) -> Option<&[u8]> {
+        Some(self)
     }
 }
 
@@ -58,6 +71,10 @@ macro_rules! read_at_through {
 
             fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
                 (**self).read_exact_at(offset, buf)
+            }
+
+            fn mapped(&self) -> Option<&[u8]> {
+                (**self).mapped()
             }
         }
     )*};

@@ -161,6 +161,11 @@ impl<R: ReadAt> TensorSource for ShardedSafetensors<R> {
         self.shard(name)?.read_range(name, elements)
     }
 
+    fn mapped(&self, name: &str) -> Option<&[u8]> {
+        let index = self.tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name)).ok()?;
+        self.shards.get(*self.homes.get(index)?)?.mapped(name)
+    }
+
     /// The first shard's word counts, in the order of their file names.
     fn metadata(&self, key: &str) -> Option<&str> {
         self.shards.iter().find_map(|shard| shard.metadata(key))

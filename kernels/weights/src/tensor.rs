@@ -81,6 +81,13 @@ pub trait TensorSource {
         0
     }
 
+    /// The bytes of the tensor `name` as they are stored, where they are memory already; `None` where they have to be
+    /// [read](Self::read), which also says why a tensor is not there.
+    fn mapped(&self, name: &str) -> Option<&[u8]> {
+        let _ = name;
+        None
+    }
+
     /// The text that the file's metadata holds under `key`: `__metadata__` of safetensors, a string value of GGUF.
     fn metadata(&self, key: &str) -> Option<&str>;
 
@@ -101,6 +108,10 @@ impl<S: TensorSource + ?Sized> TensorSource for Box<S> {
 
     fn read_range(&self, name: &str, elements: Range<u64>) -> Result<Vec<u8>, WeightsError> {
         (**self).read_range(name, elements)
+    }
+
+    fn mapped(&self, name: &str) -> Option<&[u8]> {
+        (**self).mapped(name)
     }
 
     fn metadata(&self, key: &str) -> Option<&str> {
@@ -171,6 +182,12 @@ fn read_bytes<R: ReadAt + ?Sized>(reader: &R, name: &str, offset: u64, len: u64)
         source,
     })?;
     Ok(bytes)
+}
+
+/// The bytes of a tensor in a file that is memory already.
+pub(crate) fn mapped_tensor<'a, R: ReadAt + ?Sized>(reader: &'a R, info: &TensorInfo) -> Option<&'a [u8]> {
+    let (start, len) = (usize::try_from(info.offset).ok()?, usize::try_from(info.bytes).ok()?);
+    reader.mapped()?.get(start..start.checked_add(len)?)
 }
 
 /// The dimensions as indices and their product.

@@ -221,6 +221,19 @@ impl TensorSource for View {
         }
     }
 
+    fn mapped(&self, name: &str) -> Option<&[u8]> {
+        let index = self.tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name)).ok()?;
+        match &self.origins[index] {
+            Origin::Whole(from) => self.source.mapped(from),
+            Origin::Rows { name: from, first, .. } => {
+                let TensorInfo { ref shape, bytes, .. } = self.tensors[index];
+                let row = bytes as usize / shape[0];
+                self.source.mapped(from)?.get(first * row..)?.get(..bytes as usize)
+            }
+            Origin::Transposed(_) | Origin::Joined(_) => None,
+        }
+    }
+
     fn metadata(&self, key: &str) -> Option<&str> {
         self.source.metadata(key)
     }

@@ -14,13 +14,14 @@ use kernels::{
     packed::{Format, PackedWeight, Products, RowOrder},
 };
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
     collections::BTreeSet,
     fmt::{self, Write as _},
     sync::atomic::{AtomicU64, Ordering},
 };
 use thiserror::Error;
-use weights::{Dtype, RawTensor, TensorSource, WeightsError};
+use weights::{Dtype, TensorSource, WeightsError, dequantise, dequantise_into, quantise};
 
 /// A checkpoint that does not fit the model.
 #[derive(Debug, Error)]
@@ -326,8 +327,8 @@ impl Builder<'_> {
             }
             Origin::Checkpoint(source) => {
                 let read = || {
-                    let raw = self.read(*source, name, &shape)?;
-                    Some((self.upload(&raw, shape), shape.iter().product::<usize>() as u64 * 4))
+                    let found = self.read(*source, name, &shape)?;
+                    Some((self.upload(&found, shape), shape.iter().product::<usize>() as u64 * 4))
                 };
                 let tensor = self.kept_or(*source, name, read);
                 Param::initialized(id, tensor.unwrap_or_else(|| Tensor::zeros([1; D], self.device())))
@@ -335,7 +336,8 @@ impl Builder<'_> {
         }
     }
 
-    fn read(&self, source: &dyn TensorSource, name: &str, shape: &[usize]) -> Option<RawTensor> {
+    /// What the checkpoint stores of a tensor of this shape, without a copy where its file is memory already.
+    fn read<'s>(&self, source: &'s dyn TensorSource, name: &str, shape: &[usize]) -> Option<(Dtype, Cow<'s, [u8]>)> {
         let name = self.name(name);
         let Some(info) = source.info(&name) else {
             self.problem(Problem::Missing { name, expected: shape.to_vec() });
@@ -348,17 +350,20 @@ impl Builder<'_> {
             self.problem(Problem::Misshapen { name, expected: shape.to_vec(), found });
             return None;
         }
-        let raw = source.read(&name);
+        let found = match source.mapped(&name) {
+            Some(bytes) => Ok((info.dtype, Cow::Borrowed(bytes))),
+            None => source.read(&name).map(|raw| (raw.dtype, Cow::Owned(raw.bytes))),
+        };
         self.shared.used.borrow_mut().insert(name);
-        raw.map_err(|error| self.shared.failure.borrow_mut().get_or_insert(error).to_string()).ok()
+        found.map_err(|error| self.shared.failure.borrow_mut().get_or_insert(error).to_string()).ok()
     }
 
     fn problem(&self, problem: Problem) {
         self.shared.problems.borrow_mut().push(problem);
     }
 
-    fn upload<const D: usize>(&self, raw: &RawTensor, shape: [usize; D]) -> Tensor<D> {
-        Tensor::from_data(TensorData::new(raw.to_f32(), shape), self.device())
+    fn upload<const D: usize>(&self, (dtype, bytes): &(Dtype, Cow<'_, [u8]>), shape: [usize; D]) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(dequantise(*dtype, bytes), shape), self.device())
     }
 
     /// A parameter that is on the device already, or what `read` brings there with its bytes.
@@ -411,14 +416,21 @@ impl Builder<'_> {
             return Some(weight.with_products(self.shared.products));
         }
         let weight = self.kept_or(*source, name, || {
-            let raw = self.read(*source, name, shape)?;
-            let weight = if format == Format::F32 {
-                PackedWeight::from_f32(&raw.to_f32(), [rows, columns], order, self.device())
-            } else if format == Format::F16 && raw.dtype != Dtype::F16 {
-                let halves = weights::quantise(&raw.to_f32(), Dtype::F16).ok()?;
-                PackedWeight::new(&halves, format, [rows, columns], order, self.device())
-            } else {
-                PackedWeight::new(&raw.bytes, format, [rows, columns], order, self.device())
+            let (dtype, bytes) = self.read(*source, name, shape)?;
+            let weight = match dtype.byte_len(columns as u64) {
+                _ if format == Format::F16 && dtype != Dtype::F16 => {
+                    let halves = quantise(&dequantise(dtype, &bytes), Dtype::F16).ok()?;
+                    PackedWeight::new(&halves, format, [rows, columns], order, self.device())
+                }
+                _ if format != Format::F32 => PackedWeight::new(&bytes, format, [rows, columns], order, self.device()),
+                Some(row_bytes) => {
+                    let row_bytes = row_bytes as usize;
+                    PackedWeight::from_rows([rows, columns], order, self.device(), |row, values| {
+                        dequantise_into(dtype, &bytes[row * row_bytes..][..row_bytes], values);
+                    })
+                }
+                // Blocks that run over the end of a row.
+                None => PackedWeight::from_f32(&dequantise(dtype, &bytes), [rows, columns], order, self.device()),
             };
             let bytes = weight.bytes() as u64;
             Some((weight, bytes))
@@ -451,7 +463,10 @@ impl Builder<'_> {
         if self.shared.rehearses {
             return Some(vec![0.0; count]);
         }
-        self.kept_or(*source, name, || Some((self.read(*source, name, &[count])?.to_f32(), count as u64 * 4)))
+        self.kept_or(*source, name, || {
+            let (dtype, bytes) = self.read(*source, name, &[count])?;
+            Some((dequantise(dtype, &bytes), count as u64 * 4))
+        })
     }
 
     fn count(&self, bytes: u64) {
