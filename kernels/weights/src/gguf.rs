@@ -91,6 +91,12 @@ impl<R: ReadAt> TensorSource for GgufFile<R> {
         mapped_tensor(&self.reader, self.info(name)?)
     }
 
+    fn release(&self, name: &str) {
+        if let Some(info) = self.info(name) {
+            self.reader.release(info.offset, info.bytes);
+        }
+    }
+
     fn metadata(&self, key: &str) -> Option<&str> {
         match self.metadata.get(key)? {
             GgufValue::String(text) => Some(text),

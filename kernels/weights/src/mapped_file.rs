@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, path::Path};
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 
 use crate::ReadAt;
 
@@ -46,6 +46,18 @@ impl ReadAt for MappedFile {
         let is_whole = self.file.metadata().is_ok_and(|metadata| metadata.len() >= self.map.len() as u64);
         is_whole.then_some(&*self.map)
     }
+
+    fn release(&self, offset: u64, len: u64) {
+        let end = offset.saturating_add(len).min(self.map.len() as u64);
+        if offset < end {
+            // SAFETY: the map is only read, so pages that are given back hold the same bytes when they are read again.
+            let released = unsafe {
+                self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset as usize, (end - offset) as usize)
+            };
+            // It is advice: where it is not taken, the pages stay until the system wants them.
+            released.ok();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -63,6 +75,8 @@ mod tests {
         mapped.read_exact_at(8191, &mut last).unwrap();
         assert_eq!(last, [7]);
         assert_eq!(mapped.read_exact_at(8192, &mut last).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        mapped.release(0, u64::MAX);
+        assert_eq!(mapped.mapped().unwrap(), [7; 8192]);
         File::options().write(true).open(&path).unwrap().set_len(10).unwrap();
         assert!(mapped.mapped().is_none());
         assert_eq!(mapped.read_exact_at(0, &mut last).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);

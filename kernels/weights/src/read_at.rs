@@ -23,6 +23,11 @@ pub trait ReadAt {
         None
     }
 
+    /// Says that bytes are not needed for now: what stands in memory for them may be given back. They can still be read.
+    fn release(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
+
     /// Whether there is nothing to read.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -75,6 +80,10 @@ macro_rules! read_at_through {
 
             fn mapped(&self) -> Option<&[u8]> {
                 (**self).mapped()
+            }
+
+            fn release(&self, offset: u64, len: u64) {
+                (**self).release(offset, len);
             }
         }
     )*};

@@ -54,6 +54,12 @@ impl<R: ReadAt> TensorSource for SafetensorsFile<R> {
         mapped_tensor(&self.reader, self.info(name)?)
     }
 
+    fn release(&self, name: &str) {
+        if let Some(info) = self.info(name) {
+            self.reader.release(info.offset, info.bytes);
+        }
+    }
+
     fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.get(key).map(String::as_str)
     }

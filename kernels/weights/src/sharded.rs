@@ -166,6 +166,10 @@ impl<R: ReadAt> TensorSource for ShardedSafetensors<R> {
         self.shards.get(*self.homes.get(index)?)?.mapped(name)
     }
 
+    fn release(&self, name: &str) {
+        self.shards.iter().for_each(|shard| shard.release(name));
+    }
+
     /// The first shard's word counts, in the order of their file names.
     fn metadata(&self, key: &str) -> Option<&str> {
         self.shards.iter().find_map(|shard| shard.metadata(key))

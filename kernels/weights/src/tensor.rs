@@ -88,6 +88,11 @@ pub trait TensorSource {
         None
     }
 
+    /// Says that the bytes of the tensor `name` are not needed for now; see [`ReadAt::release`].
+    fn release(&self, name: &str) {
+        let _ = name;
+    }
+
     /// The text that the file's metadata holds under `key`: `__metadata__` of safetensors, a string value of GGUF.
     fn metadata(&self, key: &str) -> Option<&str>;
 
@@ -112,6 +117,10 @@ impl<S: TensorSource + ?Sized> TensorSource for Box<S> {
 
     fn mapped(&self, name: &str) -> Option<&[u8]> {
         (**self).mapped(name)
+    }
+
+    fn release(&self, name: &str) {
+        (**self).release(name);
     }
 
     fn metadata(&self, key: &str) -> Option<&str> {
@@ -176,11 +185,9 @@ fn read_bytes<R: ReadAt + ?Sized>(reader: &R, name: &str, offset: u64, len: u64)
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|_| no_memory())?;
     bytes.resize(len, 0);
-    reader.read_exact_at(offset, &mut bytes).map_err(|source| WeightsError::ReadTensor {
-        name: name.to_owned(),
-        offset,
-        source,
-    })?;
+    let read = reader.read_exact_at(offset, &mut bytes);
+    read.map_err(|source| WeightsError::ReadTensor { name: name.to_owned(), offset, source })?;
+    reader.release(offset, len as u64);
     Ok(bytes)
 }
 

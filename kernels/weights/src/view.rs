@@ -234,6 +234,16 @@ impl TensorSource for View {
         }
     }
 
+    fn release(&self, name: &str) {
+        let Ok(index) = self.tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name)) else { return };
+        match &self.origins[index] {
+            Origin::Whole(from) | Origin::Transposed(from) | Origin::Rows { name: from, .. } => {
+                self.source.release(from);
+            }
+            Origin::Joined(parts) => parts.iter().for_each(|part| self.source.release(part)),
+        }
+    }
+
     fn metadata(&self, key: &str) -> Option<&str> {
         self.source.metadata(key)
     }

@@ -239,6 +239,14 @@ impl TensorSource for Grown {
         if name == self.table { self.version } else { self.base.version(name) }
     }
 
+    fn mapped(&self, name: &str) -> Option<&[u8]> {
+        if name == self.table { None } else { self.base.mapped(name) }
+    }
+
+    fn release(&self, name: &str) {
+        self.base.release(name);
+    }
+
     fn metadata(&self, key: &str) -> Option<&str> {
         self.base.metadata(key)
     }

@@ -79,6 +79,14 @@ impl TensorSource for Merged {
         if self.deltas.contains_key(name) { self.version } else { self.base.version(name) }
     }
 
+    fn mapped(&self, name: &str) -> Option<&[u8]> {
+        if self.deltas.contains_key(name) { None } else { self.base.mapped(name) }
+    }
+
+    fn release(&self, name: &str) {
+        self.base.release(name);
+    }
+
     fn metadata(&self, key: &str) -> Option<&str> {
         self.base.metadata(key)
     }

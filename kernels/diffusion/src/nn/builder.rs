@@ -374,6 +374,11 @@ impl Builder<'_> {
         read: impl FnOnce() -> Option<(T, u64)>,
     ) -> Option<T> {
         let name = self.name(name);
+        let read = || {
+            let found = read();
+            source.release(&name);
+            found
+        };
         let Some((kept, part)) = self.shared.kept else {
             let (value, bytes) = read()?;
             self.count(bytes);

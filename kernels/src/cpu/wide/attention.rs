@@ -65,7 +65,9 @@ impl Head {
         for (tile, to) in keys.chunks_exact_mut((ROWS * depth).max(1)).enumerate() {
             let rows = ROWS.min(count - tile * ROWS);
             transpose(level, &operands.key[start + tile * ROWS * width..], width, to, ROWS, rows, depth);
-            to.iter_mut().for_each(|key| *key *= scale);
+            for key in to {
+                *key *= scale;
+            }
         }
         let mut values = vec![0.0; padded * depth.next_multiple_of(ROWS)];
         for key in 0..count {

@@ -61,14 +61,18 @@ pub fn gelu(x: f32) -> f32 {
 leveled! {
     /// `x σ(a x)` of each.
     pub fn swish_all(values: &mut [f32], a: f32) {
-        values.iter_mut().for_each(|value| *value = swish(*value, a));
+        for value in values {
+            *value = swish(*value, a);
+        }
     }
 }
 
 leveled! {
     /// The exact Gaussian error linear unit of each.
     pub fn gelu_all(values: &mut [f32]) {
-        values.iter_mut().for_each(|value| *value = gelu(*value));
+        for value in values {
+            *value = gelu(*value);
+        }
     }
 }
 

@@ -50,7 +50,6 @@ macro_rules! leveled {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($argument:ident: $kind:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$meta])*
         $vis fn $name(level: $crate::cpu::wide::Level, $($argument: $kind),*) $(-> $result)? {
-            #[expect(clippy::inline_always, reason = "it must be compiled with its caller's vectors")]
             #[inline(always)]
             fn body($($argument: $kind),*) $(-> $result)? $body
 
