@@ -33,12 +33,16 @@ const BENCHES: [(&str, &str); 6] = [
 /// Parts of the bench `browser`, as `tests/bench/browser.mjs` names them.
 const PARTS: [&str; 6] = ["playground", "native", "unet", "trace", "kernels", "networks"];
 
+/// With whom `cpu` compares beside the reference implementation, where they are asked for.
+const OTHERS: [&str; 2] = ["sdcpp", "candle"];
+
 /// Options of `bench`.
 #[derive(Args)]
 pub struct Bench {
     /// Which one; all without
     name: Option<String>,
-    /// Which parts of `browser`: playground, native, unet, trace, kernels, networks; all without
+    /// Which parts of `browser`: playground, native, unet, trace, kernels, networks; all without. With whom `cpu` compares beside
+    /// PyTorch: sdcpp, candle
     parts: Vec<String>,
     /// One JSON object a line
     #[arg(long)]
@@ -54,9 +58,14 @@ impl Bench {
         if chosen.is_empty() {
             bail!("there is no such bench; there are:\n{}", list());
         }
-        let is_known = |part: &String| name.as_deref() == Some("browser") && PARTS.contains(&part.as_str());
-        if let Some(part) = self.parts.iter().find(|part| !is_known(part)) {
-            bail!("{part} is no part of it: browser has {}, the others have none", PARTS.join(", "));
+        let known: &[&str] = match name.as_deref() {
+            Some("browser") => &PARTS,
+            Some("cpu") => &OTHERS,
+            _ => &[],
+        };
+        if let Some(part) = self.parts.iter().find(|part| !known.contains(&part.as_str())) {
+            let (parts, others) = (PARTS.join(", "), OTHERS.join(", "));
+            bail!("{part} is no part of it: browser has {parts}, cpu has {others}, the others have none");
         }
         for (name, _) in chosen {
             let status = match *name {
@@ -104,6 +113,13 @@ impl Bench {
         let what = "our side of the bench does not build";
         steps.run("building our side of the bench", quiet(&mut ours, &place.log("bench"), what)).await?;
         let mut node = place.command("node");
+        let asks_for = |other: &str| self.parts.iter().any(|part| part == other);
+        if asks_for("sdcpp") {
+            node.env("DARKROOM_SDCPP", onnx::sdcpp(place, steps).await?);
+        }
+        if asks_for("candle") {
+            node.env("DARKROOM_CANDLE", onnx::candle(place, steps).await?);
+        }
         node.env("DARKROOM_MODEL", model)
             .env("DARKROOM_DEPS", place.target("native/debug/deps"))
             .env("DARKROOM_PYTHON", onnx::python(place, steps).await?)

@@ -16,6 +16,8 @@ use crate::{apt, layers, size, style};
 const STEPS: Steps = Steps::Plain;
 /// A workspace of its own, which no other command builds.
 const FUZZ_TARGETS: &str = "tests/fuzz/targets/Cargo.toml";
+/// Another, which a bench builds.
+const CANDLE: &str = "tests/bench/candle/Cargo.toml";
 
 /// Run all checks and report each that fails.
 pub async fn run(place: &Place) -> Result<ExitCode> {
@@ -58,10 +60,13 @@ async fn format(place: &Place) -> Result<()> {
     let mut fmt = place.cargo();
     fmt.args(["fmt", "--all", "--", "--check", "-l"]);
     STEPS.run("format", quiet(&mut fmt, &place.log("fmt"), "run cargo fmt --all")).await?;
-    let mut targets = place.cargo();
-    targets.args(["fmt", "--manifest-path", FUZZ_TARGETS, "--", "--check", "-l"]);
-    let what = format!("run cargo fmt --manifest-path {FUZZ_TARGETS}");
-    STEPS.run("format of the fuzz targets", quiet(&mut targets, &place.log("fmt"), &what)).await
+    for manifest in [FUZZ_TARGETS, CANDLE] {
+        let mut apart = place.cargo();
+        apart.args(["fmt", "--manifest-path", manifest, "--", "--check", "-l"]);
+        let what = format!("run cargo fmt --manifest-path {manifest}");
+        STEPS.run(format!("format of {manifest}"), quiet(&mut apart, &place.log("fmt"), &what)).await?;
+    }
+    Ok(())
 }
 
 async fn unused(place: &Place) -> Result<()> {

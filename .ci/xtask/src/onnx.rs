@@ -14,6 +14,7 @@ use crate::step::Steps;
 const RUNTIME: &str = "onnxruntime-web@1.30.0";
 const PACKAGES: [&str; 7] =
     ["torch==2.15.0", "diffusers==0.37.1", "transformers==4.57.6", "onnx", "onnxscript", "safetensors", "gguf"];
+const SDCPP: [&str; 1] = ["stable-diffusion-cpp-python==0.4.7"];
 const SCRIPT: &str = "tests/bench/export_unet.py";
 const SD15_SCRIPT: &str = "tests/bench/export_sd15.py";
 const MODEL: &str = "static/models/demo/demo-q8_0.gguf";
@@ -75,6 +76,29 @@ async fn reference(place: &Place, steps: Steps, folder: &Path) -> Result<PathBuf
     let packages = Stamp::of_bytes(PACKAGES.join(" ").as_bytes());
     let what = "the reference implementation (about 2 GB)";
     python::ensure(place, steps, &folder.join("venv"), &PACKAGES, &packages, what).await
+}
+
+/// Python with stable-diffusion.cpp, for the benches.
+pub async fn sdcpp(place: &Place, steps: Steps) -> Result<PathBuf> {
+    let packages = Stamp::of_bytes(SDCPP.join(" ").as_bytes());
+    let what = "stable-diffusion.cpp (compiles for about 10 min)";
+    python::ensure(place, steps, &folder(place)?.join("sdcpp"), &SDCPP, &packages, what).await
+}
+
+/// The program that times candle, for the benches.
+pub async fn candle(place: &Place, steps: Steps) -> Result<PathBuf> {
+    let target = place.target("candle");
+    let mut build = place.cargo();
+    build.env("CARGO_TARGET_DIR", &target).args([
+        "build",
+        "--quiet",
+        "--release",
+        "--manifest-path",
+        "tests/bench/candle/Cargo.toml",
+    ]);
+    let what = "candle does not build";
+    steps.run("building candle (first time about 3 min)", quiet(&mut build, &place.log("candle"), what)).await?;
+    Ok(target.join("release/candle-side"))
 }
 
 fn folder(place: &Place) -> Result<PathBuf> {
