@@ -1,8 +1,8 @@
 //! GPU kernels for what burn has no fast one on WGSL: one CubeCL source for WebGPU, Vulkan and CUDA.
 //!
 //! Each stands in a folder of its own: `mod.rs` is what callers see, `kernel.rs` runs on the device, `reference.rs` is the same in
-//! plain loops, which the tests compare it with. In a browser the CPU computes the same operations ([`cpu`]); natively the CPU's
-//! are the framework's, and nothing here is called: [`handles`] says when.
+//! plain loops, which the tests compare it with. The CPU computes the same operations ([`cpu`]) in a browser, and natively where it
+//! has vectors of 256 bits; any other leaves them to the framework: [`handles`] says when.
 //!
 //! # Tiles
 //!
