@@ -108,6 +108,8 @@ fn a_picture_with_any_switch_is_drawn_again() {
         &["--freeu", "1.5,1.6,0.9,0.2"][..],
         &["--token-merging", "0.5"],
         &["--sag", "0.75"],
+        &["--tiling"],
+        &["--tiling=y"],
         &["--clip-skip", "2", "--guidance-rescale", "0.5"],
         &["--scheduler", "ddim", "--eta", "0.5"],
     ] {

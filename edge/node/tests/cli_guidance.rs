@@ -37,6 +37,8 @@ fn every_switch_changes_the_picture_and_all_go_together() {
     for flags in [["--freeu", "1.5,1.6,0.9,0.2"], ["--token-merging", "0.5"], ["--sag", "0.75"]] {
         assert_ne!(made(small, &flags), plain, "{flags:?}");
     }
+    let [both, across] = [["--tiling"], ["--tiling=x"]].map(|flags| made(small, &flags));
+    assert!(both != plain && across != plain && both != across);
     assert_eq!(made(small, &["--panorama"]), plain, "one view is the picture");
     let wide = ["544", "64"];
     let (plain, flat) = (made(wide, &[]), made(wide, &["--panorama"]));

@@ -19,6 +19,8 @@ SWITCHED = {
     "panorama": {**PLAIN, "steps": 3, "switches": {"panorama": {}}},
     "panorama-circular": {**ONE, "steps": 3, "guidance": 7.5,
                           "switches": {"panorama": {"circular": True}}},
+    "seamless": {**PLAIN, "steps": 3, "switches": {"seamless": {"x": True, "y": True}}},
+    "seamless-x": {**ONE, "steps": 3, "guidance": 7.5, "switches": {"seamless": {"x": True}}},
 }
 CLIP_SIDE, CLIP_SIZES = 56, ((90, 64), (30, 41), (56, 75), (150, 57), (57, 150), (64, 25))
 
@@ -28,6 +30,18 @@ def compute(out, p, tools):
     import torch
     from diffusers import StableDiffusionPanoramaPipeline, StableDiffusionSAGPipeline
     save, half_round = tools.save, tools.half_round
+
+    def wrap(m, axes):
+        """A convolution that goes on at the opposite edge: PyTorch's own where it does along both axes."""
+        if axes.get("x") and axes.get("y"):
+            m.padding_mode = "circular"
+            return
+        def conv(x, weight, bias):
+            (top, left), pad = m.padding, torch.nn.functional.pad
+            if left: x = pad(x, (left, left, 0, 0), mode="circular" if axes.get("x") else "constant")
+            if top: x = pad(x, (0, 0, top, top), mode="circular" if axes.get("y") else "constant")
+            return torch.nn.functional.conv2d(x, weight, bias, m.stride, 0, m.dilation, m.groups)
+        m._conv_forward = conv
 
     def case_switched(name, r):
         """One switch on the denoiser, by diffusers or, for merged tokens, by the paper's own package."""
@@ -47,6 +61,9 @@ def compute(out, p, tools):
                                sx=set_to.get("sx", 2), sy=set_to.get("sy", 2), use_rand=False,
                                merge_crossattn=set_to.get("cross_attention", False),
                                merge_mlp=set_to.get("feed_forward", False))
+        convolutions = [m for part in (q.unet, q.vae) for m in part.modules() if isinstance(m, torch.nn.Conv2d)]
+        if kind == "seamless":
+            for m in convolutions: wrap(m, set_to)
         if kind == "self_attention": more["sag_scale"] = set_to["scale"]
         if kind == "panorama": more |= dict(circular_padding=set_to.get("circular", False), view_batch_size=2)
         def made(prompts, negative, latents):
@@ -65,6 +82,13 @@ def compute(out, p, tools):
         if set_to.get("circular"):
             image = (q.decode_latents_with_padding(final) / 2 + 0.5).clamp(0, 1)
             edges["edges"] = torch.cat([image[..., :32], image[..., -32:]], -1)
+        if kind == "seamless":
+            if len(final) == 1:
+                image = (q.vae.decode(final / q.vae.config.scaling_factor).sample / 2 + 0.5).clamp(0, 1)
+                edges["edges"] = torch.cat([image[..., :32], image[..., -32:]], -1)
+            for m in convolutions:
+                m.__dict__.pop("_conv_forward", None)
+                m.padding_mode = "zeros"
         save(f"sd15-{name}", latents=z, final_latents=final, **edges)
 
     def case_safety():

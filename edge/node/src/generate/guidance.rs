@@ -3,9 +3,10 @@
 use super::recipe::Recipe;
 use crate::parse::real;
 use anyhow::{Context as _, Result, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use diffusion::{
     metadata::quoted,
+    nn::Seamless,
     pipeline::{Panorama, SelfAttentionGuidance, Switches},
     unet::{FreeU, TokenMerging},
 };
@@ -17,7 +18,11 @@ const FREE_U_SCHEDULE: (&str, &str) = ("FreeU Schedule", "0.0, 1.0, 0.0");
 const TOKEN_MERGING: &str = "Token merging ratio";
 const TOKEN_MERGING_SECOND: &str = "Token merging ratio hr";
 const SELF_ATTENTION: &str = "SAG Guidance Scale";
+const TILING: (&str, &str) = ("Tiling", "True");
+/// InvokeAI's.
+const SEAMLESS: [&str; 2] = ["seamless_x", "seamless_y"];
 /// Our own.
+const TILING_AXES: &str = "Tiling axes";
 const PANORAMA: (&str, &str) = ("Panorama", "True");
 const CIRCULAR: (&str, &str) = ("Panorama circular", "True");
 
@@ -39,6 +44,26 @@ pub struct GuidanceArgs {
     /// Let the panorama's right edge go on at the left one
     #[arg(long, requires = "panorama")]
     circular: bool,
+    /// Draw a picture that can be laid beside itself: its edges go on at the opposite ones, or with =x or =y along one axis
+    #[arg(long, value_name = "AXES", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "xy")]
+    tiling: Option<Axes>,
+}
+
+/// Axes along which a picture goes on at the opposite edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Axes {
+    /// Both
+    Xy,
+    /// Left and right
+    X,
+    /// Above and below
+    Y,
+}
+
+impl From<Axes> for Seamless {
+    fn from(axes: Axes) -> Self {
+        Self { x: axes != Axes::Y, y: axes != Axes::X }
+    }
 }
 
 impl GuidanceArgs {
@@ -56,6 +81,20 @@ impl GuidanceArgs {
         recipe.restore(&mut self.sag, SELF_ATTENTION, real)?;
         recipe.switch(&mut self.panorama, PANORAMA);
         recipe.switch(&mut self.circular, CIRCULAR);
+        self.restore_tiling(recipe)
+    }
+
+    fn restore_tiling(&mut self, recipe: &Recipe) -> Result<()> {
+        let is_on = |key: &str| recipe.take(key).is_some_and(|said| said.eq_ignore_ascii_case("true"));
+        let axes = match SEAMLESS.map(is_on) {
+            [true, true] => Some(Axes::Xy),
+            [true, false] => Some(Axes::X),
+            [false, true] => Some(Axes::Y),
+            [false, false] => None,
+        };
+        let is_tiled = is_on(TILING.0);
+        recipe.restore(&mut self.tiling, TILING_AXES, |text| Axes::from_str(text, true).map_err(anyhow::Error::msg))?;
+        self.tiling = self.tiling.or(axes).or(is_tiled.then_some(Axes::Xy));
         Ok(())
     }
 
@@ -73,6 +112,11 @@ impl GuidanceArgs {
             pairs.extend(has_second.then(|| format!("{TOKEN_MERGING_SECOND}: {ratio}")));
         }
         pairs.extend(self.sag.map(|scale| format!("{SELF_ATTENTION}: {scale}")));
+        if let Some(axes) = self.tiling {
+            pairs.push(format!("{}: {}", TILING.0, TILING.1));
+            let one = axes.to_possible_value().filter(|_| axes != Axes::Xy);
+            pairs.extend(one.map(|axis| format!("{TILING_AXES}: {}", axis.get_name())));
+        }
         let switches = [(PANORAMA, self.panorama), (CIRCULAR, self.circular)];
         pairs.extend(switches.iter().filter(|(_, is_on)| *is_on).map(|((key, value), _)| format!("{key}: {value}")));
         pairs
@@ -85,6 +129,7 @@ impl GuidanceArgs {
             token_merging: self.token_merging.map(|ratio| TokenMerging { ratio, ..TokenMerging::default() }),
             self_attention: self.sag.map(|scale| SelfAttentionGuidance { scale }),
             panorama: self.panorama.then_some(Panorama { circular: self.circular }),
+            seamless: self.tiling.map(Seamless::from).unwrap_or_default(),
         }
     }
 }

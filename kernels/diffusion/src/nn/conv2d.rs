@@ -2,7 +2,7 @@
 
 #[cfg(feature = "autodiff")]
 use super::training;
-use super::{Builder, Init, PackedLinear, upsample_nearest};
+use super::{Builder, Init, PackedLinear, Seamless, upsample_nearest};
 use burn::{
     module::{Module, Param},
     tensor::{FloatDType, Tensor, TensorData, activation, module::conv2d, ops::ConvOptions},
@@ -90,17 +90,27 @@ impl Conv2d {
     /// - input: `[batch, in, height, width]`
     /// - output: `[batch, out, height', width']`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        self.ours(&input, None, Fused::default()).unwrap_or_else(|| self.framework(input))
+        let seams = self.seams();
+        if seams.is_any() {
+            return self.around(seams, input, |input| self.plain(input));
+        }
+        self.plain(input)
     }
 
     /// The convolution, then `max(x, 0)`.
     pub fn forward_relu(&self, input: Tensor<4>) -> Tensor<4> {
+        if self.seams().is_any() {
+            return activation::relu(self.forward(input));
+        }
         let fused = Fused { activation: Some(Activation::Relu), ..Fused::default() };
         self.ours(&input, None, fused).unwrap_or_else(|| activation::relu(self.framework(input)))
     }
 
     /// The convolution, plus `residual`.
     pub fn forward_add(&self, input: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
+        if self.seams().is_any() {
+            return self.forward(input) + residual;
+        }
         match self.ours(&input, Some(&residual), Fused::default()) {
             Some(output) => output,
             None => self.framework(input) + residual,
@@ -109,6 +119,9 @@ impl Conv2d {
 
     /// The convolution, plus `residual`, then `max(x, 0)`.
     pub fn forward_add_relu(&self, input: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
+        if self.seams().is_any() {
+            return activation::relu(self.forward(input) + residual);
+        }
         let fused = Fused { activation: Some(Activation::Relu), ..Fused::default() };
         match self.ours(&input, Some(&residual), fused) {
             Some(output) => output,
@@ -118,6 +131,9 @@ impl Conv2d {
 
     /// The convolution of the input with twice its height and width (see [`upsample_nearest`]).
     pub fn forward_doubled(&self, input: Tensor<4>) -> Tensor<4> {
+        if self.seams().is_any() {
+            return self.forward(upsample_nearest(input));
+        }
         let fused = Fused { double: true, ..Fused::default() };
         self.ours(&input, None, fused).unwrap_or_else(|| self.framework(upsample_nearest(input)))
     }
@@ -129,7 +145,44 @@ impl Conv2d {
     /// - bias: `[batch, out]`
     pub(crate) fn forward_biased(&self, input: &Tensor<4>, bias: Tensor<2>) -> Option<Tensor<4>> {
         let Packed::Three(weight, _) = self.packed.as_deref()? else { return None };
-        Some(conv3x3(input.clone(), weight, padded_bias(bias), None, self.fused(Fused::default())))
+        let seams = self.seams();
+        let biased = |input| conv3x3(input, weight, padded_bias(bias), None, self.fused(Fused::default()));
+        if seams.is_any() {
+            return Some(self.around(seams, input.clone(), biased));
+        }
+        Some(biased(input.clone()))
+    }
+
+    fn plain(&self, input: Tensor<4>) -> Tensor<4> {
+        self.ours(&input, None, Fused::default()).unwrap_or_else(|| self.framework(input))
+    }
+
+    /// Axes along which an edge goes on at the opposite one where zeros would stand.
+    fn seams(&self) -> Seamless {
+        if self.padding == 0 { Seamless::NONE } else { Seamless::current() }
+    }
+
+    /// The middle of the convolution of a larger input, where the zeros around that are out of reach.
+    fn around(&self, seams: Seamless, input: Tensor<4>, convolved: impl FnOnce(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+        let [_, _, height, width] = input.dims();
+        let beside = self.padding * self.stride;
+        let reach = |length: usize| beside.min(length) / self.stride;
+        let [rows, columns] = self.weight_sides();
+        let size = |length: usize, kernel: usize| (length + 2 * self.padding - kernel) / self.stride + 1;
+        let output = convolved(seams.surround(input, beside));
+        seams.middle(output, [reach(height), reach(width)], [size(height, rows), size(width, columns)])
+    }
+
+    /// Sides of the kernel.
+    fn weight_sides(&self) -> [usize; 2] {
+        match self.packed.as_deref() {
+            Some(Packed::Three(..)) => [3, 3],
+            Some(Packed::Point(_)) => [1, 1],
+            None => {
+                let [.., rows, columns] = self.weight.dims();
+                [rows, columns]
+            }
+        }
     }
 
     /// The bias, for whoever makes one for each picture of it; 3 x 3 in our own kernel alone.

@@ -8,6 +8,7 @@ mod kept;
 mod layers;
 mod linear;
 mod packed_linear;
+mod seamless;
 #[cfg(feature = "autodiff")]
 pub mod training;
 
@@ -19,3 +20,4 @@ pub use kept::Kept;
 pub use layers::{Activation, Embedding, GroupNorm, LayerNorm, quick_gelu, upsample_nearest};
 pub use linear::Linear;
 pub use packed_linear::PackedLinear;
+pub use seamless::Seamless;

@@ -3,10 +3,13 @@
 use super::{LoadModelError, ModelFiles, stable_diffusion::parse};
 use crate::{
     config::ConfigError,
-    nn::Builder,
-    vae::{AutoencoderKl, AutoencoderTiny, TilingMode, TinyVaeConfig, VaeConfig},
+    nn::{Builder, Seamless},
+    vae::{AutoencoderKl, AutoencoderTiny, TilingMode, TinyVaeConfig, VaeConfig, VaeTiling},
 };
 use burn::tensor::Tensor;
+
+/// Latents of the opposite edge that are decoded beside each edge of a seamless picture in tiles.
+const BESIDE: usize = 8;
 
 /// The autoencoder that a model has; the small one needs no tiles.
 #[derive(Debug, Clone)]
@@ -84,7 +87,7 @@ impl Autoencoder {
         let [.., rows, columns] = latents.dims();
         match self {
             Self::Kl(vae) => match tiling.of(vae.config(), [rows, columns]) {
-                Some(tiling) => vae.decode_tiled(&vae.unscale(latents), tiling),
+                Some(tiling) => seamless_tiles(vae, vae.unscale(latents), tiling),
                 None => vae.decode(vae.unscale(latents)),
             },
             Self::Tiny(tiny) => tiny.decode(tiny.unscale(latents)),
@@ -102,7 +105,8 @@ impl Autoencoder {
         match self {
             Self::Kl(vae) => {
                 let posterior = match tiling.of(vae.config(), [rows, columns]) {
-                    Some(tiling) => vae.encode_tiled(&image, tiling),
+                    // A tile's edges are not the picture's.
+                    Some(tiling) => Seamless::NONE.within(|| vae.encode_tiled(&image, tiling)),
                     None => vae.encode(image),
                 };
                 vae.scale(posterior.sample(noise))
@@ -115,4 +119,13 @@ impl Autoencoder {
             }
         }
     }
+}
+
+/// What tiles make of latents whose edges may go on at the opposite ones; a tile's own do not.
+fn seamless_tiles(vae: &AutoencoderKl, latents: Tensor<4>, tiling: VaeTiling) -> Tensor<4> {
+    let seams = Seamless::current();
+    let ([_, _, rows, columns], factor) = (latents.dims(), vae.config().factor());
+    let image = Seamless::NONE.within(|| vae.decode_tiled(&seams.surround(latents, BESIDE), tiling));
+    let start = [BESIDE.min(rows) * factor, BESIDE.min(columns) * factor];
+    seams.middle(image, start, [rows * factor, columns * factor])
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::ConfigError,
-    nn::{Kept, LoadError},
+    nn::{Kept, LoadError, Seamless},
     noise::Noise,
     picture::Picture,
     prompt::PromptError,
@@ -292,13 +292,15 @@ impl StableDiffusion {
         let mut conditioning = Conditioning::new(self, &request)?;
         run.step(1).await?;
 
-        let Start { mut latents, first, unmasked, beside } = self.start(&mut request, &schedule);
+        let seamless = request.switches.seamless;
+        let Start { mut latents, first, unmasked, beside } = seamless.within(|| self.start(&mut request, &schedule));
         let evaluations = schedule.timesteps().len();
         let before = first.checked_sub(1).map_or(0, |index| schedule.steps_done(index));
         let of = if first < evaluations { (schedule.steps() - before) as u32 } else { 0 };
         run.begin(Phase::Denoising, of).await?;
         let merger = request.switches.merger();
-        let controls = Controls::new(std::mem::take(&mut request.controls), first, evaluations);
+        let controls = std::mem::take(&mut request.controls);
+        let controls = seamless.within(|| Controls::new(controls, first, evaluations));
         let mut step_noise = StepNoiseSampler::new(&schedule, &request.noise);
         let shape = self.latent_shape(&request);
         // A device with a queue works on a step while the one before is reported; any other is done when it is asked.
@@ -309,18 +311,13 @@ impl StableDiffusion {
             let noise = step_noise.draw(&schedule, index, &mut request.noise, shape, &self.device);
             // Some schedules ask the denoiser more than once for a step that a user counts.
             let counted = done as usize + 1;
-            let output = self.predict(
-                &latents,
-                &Seen {
-                    guide: conditioning.guide(counted),
-                    controls: &controls,
-                    beside: &beside,
-                    merger: merger.as_ref(),
-                },
-                &schedule,
-                index,
-                &request,
-            );
+            let seen = Seen {
+                guide: conditioning.guide(counted),
+                controls: &controls,
+                beside: &beside,
+                merger: merger.as_ref(),
+            };
+            let output = seamless.within(|| self.predict(&latents, &seen, &schedule, index, &request));
             let stepped = schedule.step(output, index, latents, noise);
             latents = match &unmasked {
                 Some(unmasked) => unmasked.put_back(stepped.prev_sample, &schedule, index + 1),
@@ -346,7 +343,7 @@ impl StableDiffusion {
         }
 
         let is_circular = request.switches.is_circular();
-        Ok(Denoised { latents, unmasked, noise: request.noise, tiling: request.vae_tiling, is_circular })
+        Ok(Denoised { latents, unmasked, noise: request.noise, tiling: request.vae_tiling, is_circular, seamless })
     }
 
     /// Pictures of finished latents.
@@ -356,7 +353,7 @@ impl StableDiffusion {
         observer: &mut impl Observer,
         cancel: &CancelToken,
     ) -> Result<Generated, GenerateError> {
-        let Denoised { latents, unmasked, tiling, is_circular, .. } = denoised;
+        let Denoised { latents, unmasked, tiling, is_circular, seamless, .. } = denoised;
         let [batch, ..] = latents.dims();
         let mut run = Run { observer, cancel, phase: Phase::Decoding, of: 1, started: Instant::now() };
         run.begin(Phase::Decoding, batch as u32).await?;
@@ -364,7 +361,8 @@ impl StableDiffusion {
         let mut pictures = Vec::with_capacity(batch);
         // One picture at a time: the decoder's activations are the largest of the whole run.
         for index in 0..batch {
-            let image = self.decoded(latents.clone().narrow(0, index, 1), is_circular, tiling);
+            let one = latents.clone().narrow(0, index, 1);
+            let image = seamless.within(|| self.decoded(one, is_circular, tiling));
             let image = (image / 2.0 + 0.5).clamp(0.0, 1.0);
             let image = match &unmasked {
                 Some(unmasked) => unmasked.paste(image, index),
@@ -584,6 +582,8 @@ struct Denoised {
     tiling: TilingMode,
     /// Whether their right edge goes on at the left one.
     is_circular: bool,
+    /// Axes along which their edges go on at the opposite ones.
+    seamless: Seamless,
 }
 
 /// Where a run starts.

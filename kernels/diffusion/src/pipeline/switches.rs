@@ -1,7 +1,10 @@
 //! What a run may do otherwise, each a switch that is off.
 
 use super::GenerateError;
-use crate::unet::{FreeU, TokenMerger, TokenMerging};
+use crate::{
+    nn::Seamless,
+    unet::{FreeU, TokenMerger, TokenMerging},
+};
 use serde::Deserialize;
 
 /// Switches on the denoiser.
@@ -19,6 +22,8 @@ pub struct Switches {
     pub self_attention: Option<SelfAttentionGuidance>,
     /// Pictures larger than the model was trained for, of overlapping views.
     pub panorama: Option<Panorama>,
+    /// Pictures that can be laid beside themselves: every convolution goes on at the opposite edge.
+    pub seamless: Seamless,
 }
 
 /// Self-attention guidance (Hong et al., 2023).

@@ -4,11 +4,13 @@ use super::device;
 use anyhow::Result;
 use burn::tensor::Tensor;
 use diffusion::{
+    nn::Seamless,
     noise::Noise,
     pipeline::{
         CancelToken, LoadOptions, Panorama, PipelineRequest, SelfAttentionGuidance, Silent, StableDiffusion, Switches,
     },
     unet::{FreeU, TokenMerging},
+    vae::{TilingMode, VaeTiling},
 };
 use golden::Data;
 use serde_json::json;
@@ -42,6 +44,7 @@ fn all() -> Switches {
         token_merging: Some(TokenMerging::default()),
         self_attention: Some(SelfAttentionGuidance { scale: 0.75 }),
         panorama: Some(Panorama { circular: true }),
+        seamless: Seamless { x: true, y: false },
     }
 }
 
@@ -63,9 +66,12 @@ fn switches_that_say_nothing_leave_a_run_as_it_is() -> Result<()> {
         assert!(error < 1e-5, "{name} moves the run by {error}");
     }
     for (name, switches) in [
-        ("FreeU", Switches { panorama: None, token_merging: None, self_attention: None, ..all() }),
-        ("merging", Switches { panorama: None, freeu: None, self_attention: None, ..all() }),
-        ("guidance", Switches { panorama: None, freeu: None, token_merging: None, ..all() }),
+        (
+            "FreeU",
+            Switches { panorama: None, token_merging: None, self_attention: None, seamless: Seamless::NONE, ..all() },
+        ),
+        ("merging", Switches { panorama: None, freeu: None, self_attention: None, seamless: Seamless::NONE, ..all() }),
+        ("guidance", Switches { panorama: None, freeu: None, token_merging: None, seamless: Seamless::NONE, ..all() }),
     ] {
         assert!(error(plain.clone(), of(switches)?)? > 1e-3, "{name} does nothing");
     }
@@ -91,6 +97,42 @@ fn a_circular_panorama_has_no_seam() -> Result<()> {
     println!("turned by {TURN} columns: {round:.2e} where it is circular, {flat:.2e} where it is not");
     assert!(round < 1e-4, "a seam moves the run by {round}");
     assert!(flat > 1e-3);
+    Ok(())
+}
+
+#[test]
+fn a_seamless_picture_is_the_same_wherever_it_is_cut() -> Result<()> {
+    let (model, device) = (model()?, device()?);
+    let noise = Noise::new(NoiseKind::Philox, Seed(3), 1).draw([4, 16, 12], &device);
+    // By as many as the coarsest level of the network has in one.
+    let turned = |tensor: Tensor<4>, factor: usize| {
+        [2, 3].into_iter().fold(tensor, |tensor, axis| {
+            let (length, turn) = (tensor.dims()[axis], 4 * factor);
+            let (left, right) = (tensor.clone().narrow(axis, 0, turn), tensor.narrow(axis, turn, length - turn));
+            Tensor::cat(vec![right, left], axis)
+        })
+    };
+    let of = |latents: Tensor<4>, seamless, vae_tiling| {
+        let switches = Switches { seamless, ..Switches::default() };
+        let request = PipelineRequest { switches, latents: Some(latents), vae_tiling, ..request(1, [96, 128], 2)? };
+        Ok::<_, anyhow::Error>(pollster::block_on(Box::pin(model.generate(
+            request,
+            &mut Silent,
+            &CancelToken::default(),
+        )))?)
+    };
+    let small = TilingMode::On(VaeTiling { tile: 8, ..VaeTiling::default() });
+    // A tile's norms are its own, so tiles that are cut otherwise differ a little.
+    for (tiling, most) in [(TilingMode::Off, 1e-4), (small, 0.2)] {
+        let whole = of(noise.clone(), Seamless::BOTH, tiling)?;
+        let cut = of(turned(noise.clone(), 1), Seamless::BOTH, tiling)?;
+        let (latents, image) =
+            (error(turned(whole.latents, 1), cut.latents)?, error(turned(whole.image, 8), cut.image)?);
+        println!("{tiling:?}: {latents:.2e} of the latents, {image:.2e} of the picture");
+        assert!(latents < 1e-4 && image < most);
+    }
+    let whole = of(noise.clone(), Seamless::NONE, TilingMode::Off)?;
+    assert!(error(turned(whole.latents, 1), of(turned(noise, 1), Seamless::NONE, TilingMode::Off)?.latents)? > 1e-3);
     Ok(())
 }
 
