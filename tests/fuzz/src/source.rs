@@ -1,7 +1,7 @@
 //! Reading everything that a file of weights lists.
 
 use std::io;
-use weights::{ReadAt, TensorSource};
+use weights::{ReadAt, TensorInfo, TensorSource};
 
 /// A tensor larger than this is not read: its bytes would be zeros, and many.
 const MOST_BYTES: u64 = 1 << 12;
@@ -43,8 +43,19 @@ pub fn exhaust(source: &dyn TensorSource, len: u64) {
             let tensor = source.read(&info.name).expect("what is listed can be read");
             assert_eq!(tensor.bytes.len() as u64, info.bytes);
             assert_eq!(tensor.to_f32().len() as u64, info.elements());
+            check_pieces(source, info, &tensor.bytes);
         }
     }
+}
+
+/// Two pieces of a tensor are what it is as a whole.
+fn check_pieces(source: &dyn TensorSource, info: &TensorInfo, whole: &[u8]) {
+    let (count, block) = (info.elements(), info.dtype.block_len() as u64);
+    let middle = count / 2 / block * block;
+    let pieces = [0..middle, middle..count].map(|elements| source.read_range(&info.name, elements));
+    let pieces: Vec<u8> = pieces.into_iter().flat_map(|piece| piece.expect("whole blocks can be read")).collect();
+    assert_eq!(pieces, whole);
+    assert!(source.read_range(&info.name, 0..count + 1).is_err(), "there are no more elements");
 }
 
 /// An error and its causes, which must all be sentences that can be shown.

@@ -1,6 +1,6 @@
 //! What the name of a LoRA's tensor says.
 
-/// Which of the matrices of a product of products (LoHa, LoKr) a tensor is.
+/// Which of the matrices of a product of products (`LoHa`, `LoKr`) a tensor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Factor {
     /// The first, whole.
@@ -32,7 +32,7 @@ pub enum Role {
     Mid,
     /// What the product is multiplied with, over the rank.
     Alpha,
-    /// Lengths of the weight's rows or columns (`DoRA`), as LyCORIS has them.
+    /// Lengths of the weight's rows or columns (`DoRA`), as `LyCORIS` has them.
     DoraScale,
     /// Lengths of the weight's rows (`DoRA`), as PEFT has them.
     Magnitude,
