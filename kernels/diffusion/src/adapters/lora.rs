@@ -11,7 +11,7 @@ use std::{
 use thiserror::Error;
 use weights::{
     TensorSource, WeightsError,
-    lora::{LoraKey, ModuleNames, Part, Place, Role},
+    lora::{LoraKey, Module, ModuleNames, Part, Place, Role},
 };
 
 /// A LoRA that cannot be used.
@@ -197,13 +197,15 @@ pub(super) fn lay_over(files: &mut ModelFiles, loras: &[WeightedLora], keeps_hal
     }
     let second = files.text_encoder_2.as_ref().map(|second| part(&second.component));
     let names = ModuleNames::new(part(&files.unet), part(&files.text_encoder), second);
-    let has = |place, tensor: &str| {
+    let fits = |Module { place, tensor: own, rows, .. }: &Module, tensor: &str| {
         let part = match place {
             Place::UNet => Some(&files.unet),
             Place::Text => Some(&files.text_encoder),
             Place::Text2 => files.text_encoder_2.as_ref().map(|second| &second.component),
         };
-        part.is_some_and(|part| part.source.info(tensor).is_some())
+        // What is not the weight is its bias.
+        part.and_then(|part| part.source.info(tensor))
+            .is_some_and(|info| tensor == own || info.elements() == *rows as u64)
     };
     let mut deltas: BTreeMap<Place, BTreeMap<String, Vec<Delta>>> = BTreeMap::new();
     for WeightedLora { lora, unet, text } in loras {
@@ -216,8 +218,7 @@ pub(super) fn lay_over(files: &mut ModelFiles, loras: &[WeightedLora], keeps_hal
             let weight = if module.place == Place::UNet { *unet } else { *text };
             // Without weight a tensor stays what it is, and is not packed anew.
             let changes = parts.deltas(&lora.source, module, weight);
-            let Some(changes) = changes.filter(|changes| changes.iter().all(|(tensor, _)| has(module.place, tensor)))
-            else {
+            let Some(changes) = changes.filter(|changes| changes.iter().all(|(tensor, _)| fits(module, tensor))) else {
                 misshapen.insert(spelling.clone());
                 continue;
             };

@@ -11,6 +11,9 @@ use weights::{
 const FIRST: [Factor; 4] = [Factor::First, Factor::FirstA, Factor::FirstB, Factor::FirstKernel];
 const SECOND: [Factor; 4] = [Factor::Second, Factor::SecondA, Factor::SecondB, Factor::SecondKernel];
 
+/// More than anyone trains; a file of three small tensors could else ask for a product of any size.
+const MAX_RANK: usize = 4096;
+
 /// The tensors of one module.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Parts {
@@ -45,7 +48,7 @@ impl Shapes<'_> {
             }
             None => down_elements == rank * self.columns,
         };
-        let is_whole = rank > 0 && up_elements == rank * self.rows && fits;
+        let is_whole = (1..=MAX_RANK).contains(&rank) && up_elements == rank * self.rows && fits;
         let (up, down, mid) = (up.to_owned(), down.to_owned(), mid.cloned());
         is_whole.then_some(Pair { up, down, mid, rank, is_transposed })
     }
