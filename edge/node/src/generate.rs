@@ -19,11 +19,15 @@ use crate::{
     progress::Bar,
 };
 use anyhow::{Context as _, Result, ensure};
+use burn::tensor::Device;
 use clap::Args;
 use diffusion::{
     infotext::infotext,
     picture::Picture,
-    pipeline::{LoadOptions, ModelCard, PipelineRequest, PromptSyntax, Prompting},
+    pipeline::{
+        CancelToken, Generated, LoadOptions, ModelCard, PipelineRequest, PromptSyntax, Prompting, StableDiffusion,
+    },
+    prompt::take_networks,
     safety::Reviewed,
 };
 use scheduler::SchedulerArgs;
@@ -66,9 +70,9 @@ pub struct Generate {
     recipe: RecipeArgs,
     #[command(flatten)]
     model_args: model::ModelArgs,
-    /// What to draw
-    #[arg(long, required_unless_present = "from")]
-    prompt: Option<String>,
+    /// What to draw; may be given again for more pictures by the same model, whose LoRAs then change without loading it anew
+    #[arg(long = "prompt", required_unless_present = "from")]
+    prompt: Vec<String>,
     /// What to keep away from
     #[arg(long)]
     negative_prompt: Option<String>,
@@ -114,7 +118,7 @@ pub struct Generate {
     adapters: AdapterArgs,
     #[command(flatten)]
     hires: HiresArgs,
-    /// Pictures to draw, 1 to 16; more than one are written as x-0.png, x-1.png, …
+    /// Pictures to draw of each prompt, 1 to 16; more than one are written as x-0.png, x-1.png, …
     #[arg(long, value_parser = whole::<BatchSize>, allow_negative_numbers = true, default_value = "1")]
     batch: BatchSize,
     /// Safetensors file whose tensor `latents` is the noise to start from, [batch, channels, height/8, width/8]
@@ -140,6 +144,10 @@ impl Generate {
     pub fn run(mut self) -> Result<()> {
         check_folder(&self.out)?;
         self.save_latents.as_deref().map_or(Ok(()), check_folder)?;
+        ensure!(
+            self.prompt.len() < 2 || self.save_latents.is_none(),
+            "--save-latents is for one --prompt; give one, or leave it out"
+        );
         let recipe = self.recipe.recipe()?;
         let model_path = self.restore(&recipe)?;
         let mut files = self.model_args.open(&model_path)?;
@@ -152,10 +160,8 @@ impl Generate {
         let mut spec = self.spec(&files.card, &recipe)?;
         let prompting = Prompting { has_networks: true, ..self.prompts.prompting(&recipe) };
         let keeps_halves = self.device != DeviceKind::Cpu && LoadOptions::for_files(&files).keep_quantised;
-        // A plain prompt has no networks in it.
-        let is_plain = prompting.syntax == PromptSyntax::Plain;
-        let asking = if is_plain { "" } else { &spec.prompt };
-        let files = self.adapters.over(files, asking, &recipe, keeps_halves)?;
+        let base = files;
+        let files = self.adapters.over(&base, asking(&spec, prompting), &recipe, keeps_halves)?;
         let (init, prepared) = self.start(&mut spec, &files.card)?;
         let device = self.device.open()?;
         let mut request = PipelineRequest::from_spec(&spec, init.as_ref().map(|picture| (picture, &device)));
@@ -168,51 +174,82 @@ impl Generate {
         request.vae_tiling = self.hires.tiling();
         request.switches = self.guided.switches();
         request.scheduler_options = self.scheduler.options();
-        if let Some(path) = &self.latents {
-            let noise = latents::read(path, &device)?;
-            if let Some(init) = &mut request.init {
-                let [_, channels, height, width] = noise.dims();
-                let posterior = request.noise.draw([channels, height, width], &device);
-                init.noise = Some([posterior, noise.clone()]);
-            }
-            request.latents = Some(noise);
-        }
+        self.begin_at(&mut request, &device)?;
 
         let guard = self.safety.load(&model_path, &device)?;
-        let pipeline = model::load(&files, &model_path, &device)?;
+        let mut pipeline = model::load(&files, &model_path, &device)?;
         request.hires = self.hires.hires(spec.size, pipeline.multiple() as u32, &device)?;
-        let scheduler = spec.scheduler.unwrap_or_else(|| pipeline.default_scheduler());
-        let cancel = interrupt::token()?;
-        let mut bar = Bar::new();
-        let started = Instant::now();
-        let made = pollster::block_on(pipeline.generate(request, &mut bar, &cancel));
-        bar.clear();
-        let mut made = made?;
-        if let Some(prepared) = &prepared {
-            made.pictures = made.pictures.into_iter().map(|picture| prepared.finish(picture)).collect();
+        spec.scheduler.get_or_insert_with(|| pipeline.default_scheduler());
+        let drawing = Drawing { prepared, guard, cancel: interrupt::token()?, name: model::name(&files, &model_path) };
+        let mut report = String::new();
+        let mut model_pairs = Some(model_pairs);
+        let mut pairs = Vec::new();
+        for index in 0..self.prompt.len().max(1) {
+            if index > 0 {
+                let before = asking(&spec, prompting).to_owned();
+                spec.prompt = self.prompts.styled(self.prompt[index].clone(), String::new())?.0;
+                request.prompts = vec![spec.prompt.clone(); spec.batch.get() as usize];
+                let asked = asking(&spec, prompting);
+                if take_networks(&before)?.1 != take_networks(asked)?.1 {
+                    pipeline.adapt(&self.adapters.over(&base, asked, &recipe, keeps_halves)?)?;
+                }
+            }
+            let (made, seconds) = drawing.draw(&pipeline, request.clone())?;
+            if let Some(told) = model_pairs.take() {
+                pairs = told.join().expect("it has nothing to panic about")?;
+            }
+            let more = [self.told(&spec, prompting)?, pairs.clone()].concat();
+            report += &self.keep(&made, seconds, &drawing, &spec, prompting, &more, index)?;
         }
-        let seconds = started.elapsed().as_secs_f64();
+        if let Some(left_out) = recipe.left_out() {
+            writeln!(report, "{left_out}")?;
+        }
+        output::print(&report)
+    }
 
-        let drafts = safety::drafts(guard.as_ref(), made.pictures.clone());
+    /// Gives a run the noise of a file.
+    fn begin_at(&self, request: &mut PipelineRequest, device: &Device) -> Result<()> {
+        let Some(path) = &self.latents else { return Ok(()) };
+        let noise = latents::read(path, device)?;
+        if let Some(init) = &mut request.init {
+            let [_, channels, height, width] = noise.dims();
+            let posterior = request.noise.draw([channels, height, width], device);
+            init.noise = Some([posterior, noise.clone()]);
+        }
+        request.latents = Some(noise);
+        Ok(())
+    }
+
+    /// Writes what was made of the prompt of this index, and says where.
+    #[expect(clippy::too_many_arguments, reason = "all of it is about one picture")]
+    fn keep(
+        &self,
+        made: &Generated,
+        seconds: f64,
+        drawing: &Drawing,
+        spec: &GenerateSpec,
+        prompting: Prompting,
+        more: &[String],
+        index: usize,
+    ) -> Result<String> {
+        let drafts = safety::drafts(drawing.guard.as_ref(), made.pictures.clone());
         if let Some(path) = &self.save_latents {
             // Latents and their decoding are the picture itself.
             ensure!(
                 drafts.iter().all(|draft| !draft.is_flagged),
                 "a picture was flagged, so neither latents nor pictures are written; leave --save-latents out to see which"
             );
-            latents::write(path, &made)?;
+            latents::write(path, made)?;
         }
-        let more = [self.told(&spec, prompting)?, model_pairs.join().expect("it has nothing to panic about")?].concat();
         // The LoRAs of flags are the prompt's for everyone who reads it.
+        let is_plain = prompting.syntax == PromptSyntax::Plain;
         let told = GenerateSpec { prompt: self.adapters.tagged(&spec.prompt, is_plain), ..spec.clone() };
-        let mut report = self.write_pictures(&drafts, &told, scheduler, &model::name(&files, &model_path), &more)?;
+        let scheduler = spec.scheduler.context("it was filled before the first picture")?;
+        let mut report = self.write_pictures(&drafts, &told, scheduler, &drawing.name, more, index)?;
         let first = made.pictures.first().map(|picture| (picture.width, picture.height));
         let (steps, (width, height)) = (spec.steps.get(), first.unwrap_or((spec.size.width(), spec.size.height())));
         writeln!(report, "{}, {steps} steps, {width}x{height}, {seconds:.1} s", scheduler.infotext_name())?;
-        if let Some(left_out) = recipe.left_out() {
-            writeln!(report, "{left_out}")?;
-        }
-        output::print(&report)
+        Ok(report)
     }
 
     /// The picture that a run starts from, and what is repainted of it, which may have a size of its own.
@@ -232,7 +269,7 @@ impl Generate {
         let of_card = "the model's own card has a value that cannot be";
         let steps = card.steps.map(Steps::new).transpose().context(of_card)?;
         let guidance = card.guidance.map(Guidance::new).transpose().context(of_card)?;
-        let prompt = self.prompt.clone().or_else(|| recipe.prompt()).unwrap_or_default();
+        let prompt = self.prompt.first().cloned().or_else(|| recipe.prompt()).unwrap_or_default();
         let negative_prompt = self.negative_prompt.clone().or_else(|| recipe.negative_prompt()).unwrap_or_default();
         let (prompt, negative_prompt) = self.prompts.styled(prompt, negative_prompt)?;
         let strength = self.strength.unwrap_or_default();
@@ -306,10 +343,12 @@ impl Generate {
         scheduler: SchedulerKind,
         model: &str,
         more: &[String],
+        prompt: usize,
     ) -> Result<String> {
         let mut report = String::new();
+        let (first, of) = (prompt * drafts.len(), self.prompt.len().max(1) * drafts.len());
         for (index, draft) in drafts.iter().enumerate() {
-            let path = if drafts.len() == 1 { self.out.clone() } else { numbered(&self.out, index) };
+            let path = if of == 1 { self.out.clone() } else { numbered(&self.out, first + index) };
             let seed = Seed(spec.seed.0.wrapping_add(index as u64));
             let Some(picture) = &draft.picture else {
                 writeln!(report, "{} was flagged and is not written (seed {})", path.display(), seed.0)?;
@@ -325,6 +364,34 @@ impl Generate {
             writeln!(report, "{} (seed {}{flagged})", path.display(), seed.0)?;
         }
         Ok(report)
+    }
+}
+
+/// Where a prompt's networks stand; a plain one has none in it.
+fn asking(spec: &GenerateSpec, prompting: Prompting) -> &str {
+    if prompting.syntax == PromptSyntax::Plain { "" } else { &spec.prompt }
+}
+
+/// What all pictures of a command have in common.
+struct Drawing {
+    prepared: Option<Prepared>,
+    guard: Option<safety::Guard>,
+    cancel: CancelToken,
+    /// The model's name.
+    name: String,
+}
+
+impl Drawing {
+    /// Draws, and says how many seconds that took.
+    fn draw(&self, pipeline: &StableDiffusion, request: PipelineRequest) -> Result<(Generated, f64)> {
+        let (mut bar, started) = (Bar::new(), Instant::now());
+        let made = pollster::block_on(pipeline.generate(request, &mut bar, &self.cancel));
+        bar.clear();
+        let mut made = made?;
+        if let Some(prepared) = &self.prepared {
+            made.pictures = made.pictures.into_iter().map(|picture| prepared.finish(picture)).collect();
+        }
+        Ok((made, started.elapsed().as_secs_f64()))
     }
 }
 

@@ -137,6 +137,28 @@ fn loras_of_every_spelling_draw_what_the_reference_draws() {
 }
 
 #[test]
+fn prompts_of_one_command_have_loras_of_their_own() {
+    let folder = Folder::new();
+    let (model, dir) = (folder.model("tiny-sd15"), recorded("models/tiny-lora").display().to_string());
+    let prompts = ["a house", "a house <lora:loha:0.8>", "a house <lora:lora-1-kohya:0.5>", "a cat", "a house"];
+    let draw = |out: &str, prompts: &[&str]| {
+        let out = folder.file(out);
+        let usual = ["generate", "--model", &model, "--lora-dir", &dir, "--steps", "1", "--seed", "1", "--out", &out];
+        let asked: Vec<&str> = prompts.iter().flat_map(|prompt| ["--prompt", prompt]).collect();
+        run(&[&usual[..], &["--width", "64", "--height", "64"], &asked].concat());
+    };
+    let pixels = |name: &str| image::open(folder.file(name)).unwrap().into_rgb8();
+    draw("all.png", &prompts);
+    for (index, prompt) in prompts.iter().enumerate() {
+        draw("one.png", &[prompt]);
+        assert_eq!(pixels(&format!("all-{index}.png")), pixels("one.png"), "{prompt}");
+    }
+    assert_ne!(pixels("all-0.png"), pixels("all-1.png"));
+    let one = ["generate", "--model", &model, "--prompt", "a", "--prompt", "b", "--save-latents", "x"];
+    assert!(refused(&one).contains("--save-latents is for one --prompt"));
+}
+
+#[test]
 fn a_lora_lies_over_quantised_weights_as_well() {
     let folder = Folder::new();
     let file = to_gguf(&Data::folder().model("tiny-sd15").unwrap(), Dtype::Q8_0).unwrap();

@@ -185,7 +185,13 @@ impl AdapterArgs {
     }
 
     /// The files with everything over them that the arguments and the prompt ask for; what only a picture names is looked for.
-    pub fn over(&mut self, files: ModelFiles, prompt: &str, recipe: &Recipe, keeps_halves: bool) -> Result<ModelFiles> {
+    pub fn over(
+        &mut self,
+        files: &ModelFiles,
+        prompt: &str,
+        recipe: &Recipe,
+        keeps_halves: bool,
+    ) -> Result<ModelFiles> {
         self.find_tagged(recipe)?;
         let mut loras = self.lora.iter().map(LoraArg::open).collect::<Result<Vec<_>>>()?;
         loras.extend(self.of_prompt(prompt, recipe)?);
@@ -193,7 +199,7 @@ impl AdapterArgs {
         let vae = self.vae.as_deref().map(|path| autoencoder(path, files.text_encoder_2.is_some())).transpose()?;
         let vae = vae.map(|(config, component)| (Some(config), component));
         let adapters = Adapters { loras, keeps_halves, embeddings, vae };
-        if adapters.is_empty() { Ok(files) } else { Ok(adapters.over(&files)?) }
+        if adapters.is_empty() { Ok(files.clone()) } else { Ok(adapters.over(files)?) }
     }
 
     /// LoRAs that a picture of a plain prompt was drawn with.

@@ -6,7 +6,11 @@
 //! were only in the same batch get a run of their own.
 
 use super::{health::Health, log, metrics::Metrics, observer::BatchObserver, watch::Watch};
-use diffusion::{picture::Picture, pipeline::CancelToken};
+use diffusion::{
+    picture::Picture,
+    pipeline::CancelToken,
+    prompt::{ExtraNetwork, take_networks},
+};
 use spec::{GenerateSpec, ModelId, SchedulerKind};
 use std::{
     collections::VecDeque,
@@ -53,7 +57,13 @@ impl Paint {
             && a.guidance_rescale == b.guidance_rescale
             && a.scheduler == b.scheduler
             && a.clip_skip == b.clip_skip
+            && networks(&a.prompt) == networks(&b.prompt)
     }
+}
+
+/// The LoRAs that a prompt asks for, which a run has once; nothing where it cannot be read, and is refused.
+fn networks(prompt: &str) -> Vec<ExtraNetwork> {
+    take_networks(prompt).map(|(_, networks)| networks).unwrap_or_default()
 }
 
 /// What was painted.

@@ -89,6 +89,9 @@ pub struct Serve {
     /// judges no pictures and makes none that must be checked]
     #[arg(long, env = "DARKROOM_SAFETY_CHECKER", value_name = "DIR")]
     safety_checker: Option<PathBuf>,
+    /// Folder of the LoRAs that prompts may name as `<lora:NAME:0.8>` [default: none, so that such prompts are refused]
+    #[arg(long, env = "DARKROOM_LORA_DIR", value_name = "DIR")]
+    lora_dir: Option<PathBuf>,
     /// Memory that the weights of the models and the checker may take; a run takes more beside them
     #[arg(long, env = "DARKROOM_MEMORY_BUDGET", value_name = "MB", default_value_t = 8192)]
     memory_budget: u64,
@@ -141,7 +144,8 @@ impl Serve {
 
         let models = {
             let (catalogue, metrics) = (Arc::clone(&catalogue), Arc::clone(&metrics));
-            move || Painter::new(Models::new(catalogue, device, budget, metrics))
+            let loras = self.lora_dir;
+            move || Painter::new(Models::new(catalogue, device, budget, metrics).with_loras(loras))
         };
         let compute = Compute::start(slots as usize, Arc::clone(&metrics), Arc::clone(&health), models)
             .context("could not start the thread that computes")?;

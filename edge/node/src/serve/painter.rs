@@ -10,6 +10,7 @@ use diffusion::{
     noise::Noise,
     picture::Picture,
     pipeline::{CancelToken, GenerateError, PipelineRequest},
+    prompt::{ExtraNetwork, take_networks},
 };
 use spec::{ModelId, SchedulerKind};
 
@@ -35,9 +36,12 @@ impl Engine for Painter {
         let Some(first) = batch.first() else { return Ok(Vec::new()) };
         observer.loading();
         let device = self.models.device().clone();
-        let model = self.models.get(&first.model).map_err(|missing| failure_of(&missing, &first.model))?;
+        let has_networks = self.models.has_loras();
+        let networks = if has_networks { networks_of(&first.spec.prompt)? } else { Vec::new() };
+        let model = self.models.get(&first.model, &networks).map_err(|missing| failure_of(&missing, &first.model))?;
         let scheduler = first.spec.scheduler.unwrap_or_else(|| model.default_scheduler());
-        let request = joined(batch, &device);
+        let mut request = joined(batch, &device);
+        request.prompting.has_networks = has_networks;
         let made = pollster::block_on(model.generate(request, observer, cancel)).map_err(failure)?;
         let mut pictures = made.pictures.into_iter();
         let parts =
@@ -48,6 +52,11 @@ impl Engine for Painter {
     fn forget(&mut self, model: &ModelId) {
         self.models.forget(model);
     }
+}
+
+/// What a prompt asks for beside its words.
+fn networks_of(prompt: &str) -> Result<Vec<ExtraNetwork>, Failure> {
+    take_networks(prompt).map(|(_, networks)| networks).map_err(|error| Failure::Refused(error.to_string()))
 }
 
 /// One run for all of them.
@@ -76,6 +85,7 @@ fn failure_of(missing: &Missing, model: &ModelId) -> Failure {
         Missing::TooLarge { needed_mb, budget_mb } => Failure::Refused(format!(
             "the model `{model}` needs {needed_mb} MB of memory where this node may take {budget_mb}; take a smaller one"
         )),
+        Missing::Lora(sentence) => Failure::Refused(sentence.clone()),
         Missing::Broken(error) => {
             log::error("a model could not be loaded", &[("model", model.into()), ("why", format!("{error:#}").into())]);
             Failure::Failed(format!("the model `{model}` could not be loaded on this node"))
