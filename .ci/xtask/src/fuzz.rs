@@ -32,9 +32,6 @@ pub struct Fuzz {
     /// How many inputs each of them reads
     #[arg(long, default_value_t = 10_000_000)]
     runs: u64,
-    /// Keep the fewest inputs that reach all that was reached as tests, in tests/fuzz/corpus
-    #[arg(long)]
-    keep: bool,
 }
 
 impl Fuzz {
@@ -50,9 +47,6 @@ impl Fuzz {
         for (name, longest) in chosen {
             let target = Target::new(place, name, longest)?;
             broken += usize::from(!target.run(place, self.runs).await?);
-            if self.keep {
-                target.keep(place).await?;
-            }
         }
         Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -110,22 +104,16 @@ impl Target {
         Ok(target)
     }
 
-    /// A call of libFuzzer with these folders of inputs.
-    fn command(&self, place: &Place, folders: &[&Path]) -> Command {
-        let mut command = cargo_fuzz(place, "run");
-        command.arg(self.name).args(folders).arg("--").args(BOUNDS);
-        command.arg(format!("-max_len={}", self.longest));
-        command.arg(format!("-artifact_prefix={}/", self.broke.display()));
-        command
-    }
-
     /// Whether `runs` inputs broke nothing.
     async fn run(&self, place: &Place, runs: u64) -> Result<bool> {
         println!("{}: {runs} inputs of up to {} bytes, each within 1 s and 256 MiB", self.name, self.longest);
         let before = files(&self.broke)?;
-        let mut fuzz = self.command(place, &[&self.reached, &self.kept]);
         let dictionary = place.root.join(FOLDER).join("dictionaries").join(self.name).with_extension("dict");
-        fuzz.arg(format!("-runs={runs}")).arg(format!("-dict={}", dictionary.display()));
+        let mut fuzz = cargo_fuzz(place, "run");
+        fuzz.arg(self.name).args([&self.reached, &self.kept]).arg("--").args(BOUNDS);
+        fuzz.arg(format!("-runs={runs}")).arg(format!("-max_len={}", self.longest));
+        fuzz.arg(format!("-dict={}", dictionary.display()));
+        fuzz.arg(format!("-artifact_prefix={}/", self.broke.display()));
         let log = place.log(&format!("fuzz-{}", self.name));
         let status = watched(&mut fuzz, &log, is_told).await?;
         let new: Vec<_> = files(&self.broke)?.into_iter().filter(|file| !before.contains(file)).collect();
@@ -139,16 +127,6 @@ impl Target {
             bail!("the fuzzer stopped (see {})", log.display());
         }
         Ok(new.is_empty())
-    }
-
-    /// Add the fewest inputs that reach what the kept ones do not.
-    async fn keep(&self, place: &Place) -> Result<()> {
-        let mut merge = self.command(place, &[&self.kept, &self.reached]);
-        // By lines that are reached, not by how often each is: tests are to be few.
-        merge.args(["-merge=1", "-use_counters=0"]);
-        let what = format!("what {} reached cannot be merged", self.name);
-        let told = format!("keeping what {} reached", self.name);
-        STEPS.run(told, quiet(&mut merge, &place.log("fuzz-merge"), &what)).await
     }
 }
 

@@ -8,8 +8,8 @@ mod counting;
 use counting::{alone, extra_memory};
 use std::{fs, path::Path};
 
-/// What no input of a few kilobytes may take.
-const BOUND: usize = 16 << 20;
+/// What no input may take: the largest header of a long file.
+const BOUND: usize = 32 << 20;
 /// A corpus that grows beyond this is minimised before it is kept.
 const LARGEST_CORPUS: u64 = 200_000;
 
