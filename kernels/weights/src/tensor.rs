@@ -158,8 +158,17 @@ pub(crate) fn read_tensor_range<R: ReadAt + ?Sized>(
 ) -> Result<Vec<u8>, WeightsError> {
     let info = known(tensors, name)?;
     let bytes = byte_range(name, info.dtype, info.elements(), elements)?;
-    read_bytes(reader, &info.name, info.offset + bytes.start, bytes.end - bytes.start)
+    let (offset, len) = (info.offset + bytes.start, bytes.end - bytes.start);
+    let read = read_bytes(reader, &info.name, offset, len);
+    // Who reads piece by piece has no memory for the whole, and goes on behind what was read.
+    if len >= RELEASED {
+        reader.release(offset, len);
+    }
+    read
 }
+
+/// Pieces from this size on are given back once they are read; smaller ones share their pages with others.
+const RELEASED: u64 = 64 << 10;
 
 fn known<'a>(tensors: &'a [TensorInfo], name: &str) -> Result<&'a TensorInfo, WeightsError> {
     find(tensors, name).ok_or_else(|| WeightsError::UnknownTensor { name: shown(name) })

@@ -94,8 +94,6 @@ pub struct Conversion {
     pub converted: Vec<Converted>,
     /// Bytes read.
     pub read: u64,
-    /// Elements of the largest tensor so far.
-    pub largest: u64,
     /// Parts of the model that the container has no place for.
     pub left_out: Vec<&'static str>,
 }
@@ -114,7 +112,6 @@ impl Conversion {
             boundaries: boundaries.collect(),
             converted: Vec::new(),
             read: 0,
-            largest: 0,
             left_out: Vec::new(),
         })
     }
@@ -186,7 +183,7 @@ impl Conversion {
             }
             first = end;
         }
-        self.largest = self.largest.max(count);
+        piece.source.release(&piece.source_name);
         self.converted.push(Converted {
             name: shown_as.clone(),
             dtype: *dtype,
