@@ -44,7 +44,7 @@ use std::{
     time::Instant,
 };
 
-pub use self::recipe::Recipe;
+pub use self::recipe::{Recipe, file_pairs};
 use self::{
     adapters::AdapterArgs,
     control::ControlArgs,
@@ -329,7 +329,7 @@ impl Generate {
             self.guided.infotext(self.hires.is_on()),
             self.adapters.infotext(prompting.syntax == PromptSyntax::Plain)?,
             self.scheduler.infotext(),
-            self.model_args.infotext(),
+            self.model_args.clone().infotext()?,
             file(NOISE, &self.latents)?,
         ]
         .concat())

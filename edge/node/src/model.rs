@@ -1,6 +1,11 @@
 //! A model from the command line.
 
-use crate::{generate::Recipe, progress, pull::Cache, vocabulary};
+use crate::{
+    generate::{Recipe, file_pairs},
+    progress,
+    pull::Cache,
+    vocabulary,
+};
 use anyhow::{Context as _, Result};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
@@ -42,6 +47,12 @@ enum Prediction {
 /// What pictures say of it.
 const PREDICTION: &str = "Prediction type";
 const AVERAGED: (&str, &str) = ("EMA", "True");
+/// Keys of names and of hashes, and what gives these files.
+const FILES: [(&str, &str, &str); 3] = [
+    ("Base model", "Base model SHA-256", "--base"),
+    ("Tokenizer", "Tokenizer SHA-256", "--tokenizer"),
+    ("Configuration", "Configuration SHA-256", "--config"),
+];
 
 impl ModelArgs {
     /// Fills what no flag said by what a picture says.
@@ -50,15 +61,26 @@ impl ModelArgs {
             Prediction::from_str(text, false).map_err(anyhow::Error::msg)
         })?;
         recipe.switch(&mut self.ema, AVERAGED);
+        for ((key, hash, flag), place) in FILES.into_iter().zip(self.files()) {
+            recipe.file(place, key, hash, flag)?;
+        }
         Ok(())
     }
 
+    const fn files(&mut self) -> [&mut Option<PathBuf>; 3] {
+        [&mut self.base, &mut self.tokenizer, &mut self.config]
+    }
+
     /// What a picture says of it.
-    pub fn infotext(&self) -> Vec<String> {
+    pub fn infotext(&mut self) -> Result<Vec<String>> {
+        let mut pairs = Vec::new();
+        for ((key, ..), path) in FILES.into_iter().zip(self.files()) {
+            pairs.extend(path.as_deref().map(|path| file_pairs(key, &located(path))).transpose()?.unwrap_or_default());
+        }
         let prediction = self.prediction.and_then(|prediction| prediction.to_possible_value());
         let prediction = prediction.map(|value| format!("{PREDICTION}: {}", value.get_name()));
         let averaged = self.ema.then(|| format!("{}: {}", AVERAGED.0, AVERAGED.1));
-        prediction.into_iter().chain(averaged).collect()
+        Ok(pairs.into_iter().chain(prediction).chain(averaged).collect())
     }
 
     fn options(&self) -> Result<CheckpointOptions> {

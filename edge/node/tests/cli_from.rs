@@ -115,13 +115,30 @@ fn a_picture_with_any_switch_is_drawn_again() {
     ] {
         assert!(folder.twice(&[&SIZE, flags].concat()) != plain, "{flags:?}");
     }
-    folder.twice(&[&SIZE[..], &["--prediction", "v", "--ema"]].concat());
+    folder.twice(&[&SIZE[..], &["--prediction", "v", "--ema", "--base", &folder.file("model.gguf")]].concat());
     folder.twice(&["--width", "544", "--height", "64", "--panorama", "--circular", "--vae-tiling", "on"]);
     let said = folder.said("out/first.png");
     assert!(
         said.contains("Panorama: True") && said.contains("Model: model") && said.contains("Model hash: "),
         "{said}"
     );
+}
+
+#[test]
+fn pictures_of_a_batch_and_of_larger_models_are_drawn_again() {
+    let folder = Folder::new("tiny-sdxl");
+    let told = ["--original-size", "512x1024", "--crop", "32x16", "--target-size", "640x768"];
+    let plain = folder.twice(&SIZE);
+    assert!(folder.twice(&[&SIZE[..], &told].concat()) != plain);
+    let model = folder.file("model.gguf");
+    let two = ["--model", &model, "--prompt", "a", "--prompt", "b", "--batch", "2", "--seed", "7", "--steps", "1"];
+    let output = folder.ask(&folder.path("files/x.png"), &[&two[..], &SIZE].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for index in 0..4 {
+        let from = folder.path(&format!("files/x-{index}.png"));
+        let drawn = image::open(&from).unwrap().into_rgb8().into_raw();
+        assert!(drawn == folder.draw("y.png", &["--from", from.to_str().unwrap()]).0, "picture {index}");
+    }
 }
 
 #[test]

@@ -115,6 +115,10 @@ impl<S: TensorSource + ?Sized> TensorSource for Box<S> {
         (**self).read_range(name, elements)
     }
 
+    fn version(&self, name: &str) -> u64 {
+        (**self).version(name)
+    }
+
     fn mapped(&self, name: &str) -> Option<&[u8]> {
         (**self).mapped(name)
     }

@@ -37,6 +37,14 @@ impl TensorSource for Replaced {
         self.version
     }
 
+    fn mapped(&self, name: &str) -> Option<&[u8]> {
+        self.source.mapped(name)
+    }
+
+    fn release(&self, name: &str) {
+        self.source.release(name);
+    }
+
     fn metadata(&self, key: &str) -> Option<&str> {
         self.source.metadata(key)
     }
