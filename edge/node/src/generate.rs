@@ -298,7 +298,7 @@ impl Generate {
             self.strength = self.strength.or(recipe.strength()?);
         }
         self.hires.restore(recipe, has_init)?;
-        recipe.check(has_init, self.hires.is_on())?;
+        recipe.check(has_init || self.hires.is_on())?;
         if let (true, Some(size)) = (self.inpaint.is_on(), recipe.size()?) {
             self.width.get_or_insert(size.width());
             self.height.get_or_insert(size.height());

@@ -84,15 +84,13 @@ impl HiresArgs {
         recipe.restore(&mut self.hires_steps, STEPS, whole::<Steps>)?;
         self.hires_strength = self.hires_strength.or(recipe.strength()?);
         let named = recipe.look(UPSCALER).and_then(|said| UPSCALERS.iter().find(|(_, label)| *label == said));
-        match named {
-            Some((own, _)) => recipe.restore(&mut self.hires_upscaler, UPSCALER, |_| Ok((*own).to_owned())),
-            None => {
-                let mut file = self.hires_upscaler.take().map(PathBuf::from);
-                recipe.file(&mut file, UPSCALER, UPSCALER_HASH, "--hires-upscaler")?;
-                self.hires_upscaler = file.map(|file| file.display().to_string());
-                Ok(())
-            }
+        if let Some((own, _)) = named {
+            return recipe.restore(&mut self.hires_upscaler, UPSCALER, |_| Ok((*own).to_owned()));
         }
+        let mut file = self.hires_upscaler.take().map(PathBuf::from);
+        recipe.file(&mut file, UPSCALER, UPSCALER_HASH, "--hires-upscaler")?;
+        self.hires_upscaler = file.map(|file| file.display().to_string());
+        Ok(())
     }
 
     /// Whether there is a second pass.

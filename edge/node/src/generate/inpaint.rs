@@ -227,12 +227,11 @@ impl InpaintArgs {
             pairs.push(format!("{PADDING}: {}", self.padding()));
         }
         pairs.extend((self.mask_cells == Some(Cells::Corner)).then(|| format!("{}: {}", CELLS.0, CELLS.1)));
-        match &self.mask {
-            Some(mask) => pairs.extend(file_pairs(MASK, mask)?),
-            None => {
-                let Outpaint { left, right, top, bottom, .. } = self.outpaint();
-                pairs.push(format!("{OUTPAINT}: \"{left}, {right}, {top}, {bottom}\""));
-            }
+        if let Some(mask) = &self.mask {
+            pairs.extend(file_pairs(MASK, mask)?);
+        } else {
+            let Outpaint { left, right, top, bottom, .. } = self.outpaint();
+            pairs.push(format!("{OUTPAINT}: \"{left}, {right}, {top}, {bottom}\""));
         }
         Ok(pairs)
     }

@@ -224,9 +224,9 @@ impl Recipe {
         Ok(self.get(|metadata| metadata.strength).map(Strength::try_from).transpose()?)
     }
 
-    /// Refuses to draw from nothing what was drawn from another picture.
-    pub fn check(&self, has_init: bool, has_second: bool) -> Result<()> {
-        if self.get(|metadata| metadata.strength).is_some() && !has_init && !has_second {
+    /// Refuses to draw from nothing what was drawn from another picture; `explains` says that there is one, or a second pass.
+    pub fn check(&self, explains: bool) -> Result<()> {
+        if self.get(|metadata| metadata.strength).is_some() && !explains {
             bail!("the picture was drawn from another one, which it does not contain; give that with --init-image")
         }
         Ok(())

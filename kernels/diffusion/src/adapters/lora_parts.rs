@@ -23,6 +23,9 @@ pub(super) struct Parts {
     pub(super) rank: Option<usize>,
 }
 
+/// Tensors whose sizes are not the module's.
+struct Misfit;
+
 /// A file with the sizes of the module that it is for.
 struct Shapes<'a> {
     source: &'a dyn TensorSource,
@@ -96,10 +99,10 @@ impl Parts {
             (module.tensor.clone(), Delta { source, change, kernel, scale, lengths, share })
         };
         let mut deltas = Vec::new();
-        if let Some((change, rank)) = self.product(&shapes)? {
+        if let Some((change, rank)) = self.product(&shapes).ok()? {
             let rank = rank.or(self.rank);
             let scale = rank.map_or(1.0, |rank| self.alpha.unwrap_or(rank as f64) / rank as f64);
-            let lengths = self.lengths(&shapes)?;
+            let lengths = self.lengths(&shapes).ok()?;
             // PEFT measures what has its weight already; others mix what was measured without it.
             let (scale, share) = match (&lengths, self.has(Role::Magnitude)) {
                 (Some(_), false) => (scale, weight),
@@ -126,27 +129,27 @@ impl Parts {
         Some(deltas)
     }
 
-    /// The product, if there is one, with its rank where it shows one; nothing where it does not fit.
-    fn product(&self, shapes: &Shapes<'_>) -> Option<Option<(Change, Option<usize>)>> {
+    /// The product, if there is one, with its rank where it shows one; [`Misfit`] where it does not fit.
+    fn product(&self, shapes: &Shapes<'_>) -> Result<Option<(Change, Option<usize>)>, Misfit> {
         let get = |role| self.tensors.get(&role);
         if let (Some(up), Some(down)) = (get(Role::Up), get(Role::Down)) {
-            let pair = shapes.pair(up, down, get(Role::Mid), false)?;
+            let pair = shapes.pair(up, down, get(Role::Mid), false).ok_or(Misfit)?;
             let rank = pair.rank;
-            return Some(Some((Change::Product(pair), Some(rank))));
+            return Ok(Some((Change::Product(pair), Some(rank))));
         }
         let hadamard = |[_, a, b, kernel]: [Factor; 4]| {
             let [a, b, kernel] = [a, b, kernel].map(|factor| get(Role::Hadamard(factor)));
             shapes.pair(a?, b?, kernel, kernel.is_some())
         };
         if self.has(Role::Hadamard(Factor::FirstA)) {
-            let pairs = [hadamard(FIRST)?, hadamard(SECOND)?];
+            let pairs = [hadamard(FIRST).ok_or(Misfit)?, hadamard(SECOND).ok_or(Misfit)?];
             let rank = pairs[0].rank;
-            return Some(Some((Change::Hadamard(pairs), Some(rank))));
+            return Ok(Some((Change::Hadamard(pairs), Some(rank))));
         }
         if !self.tensors.keys().any(|role| matches!(role, Role::Kronecker(_))) {
-            return Some(None);
+            return Ok(None);
         }
-        self.kronecker(shapes).map(Some)
+        self.kronecker(shapes).ok_or(Misfit).map(Some)
     }
 
     fn kronecker(&self, shapes: &Shapes<'_>) -> Option<(Change, Option<usize>)> {
@@ -183,15 +186,15 @@ impl Parts {
         Some((Change::Kronecker { first, second, sizes }, first_rank.or(second_rank)))
     }
 
-    /// The lengths of a `DoRA`, if it is one; nothing where they do not fit.
-    fn lengths(&self, shapes: &Shapes<'_>) -> Option<Option<Lengths>> {
+    /// The lengths of a `DoRA`, if it is one; [`Misfit`] where they do not fit.
+    fn lengths(&self, shapes: &Shapes<'_>) -> Result<Option<Lengths>, Misfit> {
         let (dora, magnitude) = (self.tensors.get(&Role::DoraScale), self.tensors.get(&Role::Magnitude));
-        let Some(tensor) = magnitude.or(dora) else { return Some(None) };
-        let elements = shapes.elements(tensor)?;
+        let Some(tensor) = magnitude.or(dora) else { return Ok(None) };
+        let elements = shapes.elements(tensor).ok_or(Misfit)?;
         // A column of them belongs to the outputs, a row to the inputs.
-        let first = *shapes.source.info(tensor)?.shape.first()?;
-        let is_input = magnitude.is_none() && first != shapes.rows;
+        let first = shapes.source.info(tensor).and_then(|info| info.shape.first()).ok_or(Misfit)?;
+        let is_input = magnitude.is_none() && *first != shapes.rows;
         let fits = elements == if is_input { shapes.columns / shapes.kernel } else { shapes.rows };
-        fits.then(|| Some(Lengths { tensor: tensor.clone(), is_input }))
+        fits.then(|| Some(Lengths { tensor: tensor.clone(), is_input })).ok_or(Misfit)
     }
 }
