@@ -201,11 +201,11 @@ fn parts(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> {
 
 /// Places in the order of falling values.
 fn descending(values: Tensor<2>) -> Tensor<2, Int> {
-    if kernels::is_queued(&values.device()) { by_ranks(values) } else { values.argsort_descending(1) }
+    if kernels::is_queued(&values.device()) { by_ranks(&values) } else { values.argsort_descending(1) }
 }
 
 /// The same by counting which are larger: sorting reads from the device, which a browser does not wait for.
-fn by_ranks(values: Tensor<2>) -> Tensor<2, Int> {
+fn by_ranks(values: &Tensor<2>) -> Tensor<2, Int> {
     let [batch, count] = values.dims();
     let places = Tensor::<1, Int>::arange(0..count as i64, &values.device()).reshape([1, count]).repeat_dim(0, batch);
     let ranks = parts(count, batch * count).map(|(from, length)| {
@@ -213,7 +213,7 @@ fn by_ranks(values: Tensor<2>) -> Tensor<2, Int> {
             values.clone().narrow(1, from, length).reshape([batch, length, 1]).repeat_dim(2, count)
         };
         let across = |values: &Tensor<2>| values.clone().reshape([batch, 1, count]).repeat_dim(1, length);
-        let (own, other) = (down(&values), across(&values));
+        let (own, other) = (down(values), across(values));
         let is_larger = other.clone().greater(own.clone()).int();
         // Equals keep their order, so that every rank is taken once.
         let numbers = places.clone().float();
@@ -235,10 +235,10 @@ mod tests {
     #[test]
     fn ranks_order_as_sorting_does() {
         let values = Tensor::<2>::from_data([[0.3, -1.0, 2.0, 0.7], [5.0, 1.0, 1.5, 1.25]], &Device::flex());
-        let ranked = by_ranks(values.clone()).into_data();
+        let ranked = by_ranks(&values).into_data();
         ranked.assert_eq(&values.argsort_descending(1).into_data(), false);
         let equal = Tensor::<2>::ones([1, 3], &Device::flex());
-        by_ranks(equal).into_data().assert_eq(&TensorData::from([[0, 1, 2]]), false);
+        by_ranks(&equal).into_data().assert_eq(&TensorData::from([[0, 1, 2]]), false);
         // More than are compared at once.
         let count = 2000;
         assert!(
@@ -246,7 +246,7 @@ mod tests {
         );
         let many: Vec<f32> = (0..count).map(|at| (at * 7919 % count) as f32).collect();
         let many = Tensor::<2>::from_data(TensorData::new(many, [1, count]), &Device::flex());
-        by_ranks(many.clone()).into_data().assert_eq(&many.argsort_descending(1).into_data(), false);
+        by_ranks(&many).into_data().assert_eq(&many.argsort_descending(1).into_data(), false);
     }
 
     #[test]
