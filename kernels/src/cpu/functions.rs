@@ -2,6 +2,34 @@
 
 use super::simd::{ROUND, Vector, abs, add, div, madd, max, min, mul, power_of_two, select_negative, splat, sub};
 
+/// `(eʳ - 1 - r) / r²` for less than half of ln 2, by a macro that takes an argument and coefficients, the highest first.
+macro_rules! exponential {
+    ($polynomial:ident, $r:expr) => {
+        $polynomial!($r, 1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_66, 0.5)
+    };
+}
+
+/// `erfc(z) e^(z²) / t` by the same; see [`gelu`].
+macro_rules! error_function {
+    ($polynomial:ident, $t:expr) => {
+        $polynomial!(
+            $t,
+            -0.058_891_21,
+            0.283_704_04,
+            -0.485_387_86,
+            0.275_982_74,
+            -0.025_180_703,
+            0.202_071_04,
+            0.243_260_73,
+            0.282_353_52,
+            0.282_087_68
+        )
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use {error_function, exponential};
+
 /// A polynomial, its highest coefficient first; written out, since a build for size leaves a loop a loop.
 macro_rules! horner {
     ($x:expr, $first:literal $(, $next:literal)+) => {{
@@ -20,7 +48,7 @@ pub fn exp(x: Vector) -> Vector {
     let shifted = madd(x, splat(std::f32::consts::LOG2_E), splat(ROUND));
     let whole = sub(shifted, splat(ROUND));
     let rest = madd(whole, splat(2.121_944_4e-4), madd(whole, splat(-0.693_359_4), x));
-    let polynomial = horner!(rest, 1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_66, 0.5);
+    let polynomial = exponential!(horner, rest);
     let value = madd(polynomial, mul(rest, rest), add(rest, splat(1.0)));
     mul(value, power_of_two(shifted))
 }
@@ -41,18 +69,7 @@ pub fn swish(x: Vector, a: f32) -> Vector {
 pub fn gelu(x: Vector) -> Vector {
     let t = div(splat(1.0), madd(abs(x), splat(0.5 * std::f32::consts::FRAC_1_SQRT_2), splat(1.0)));
     let gauss = exp(mul(x, mul(x, splat(-0.5))));
-    let polynomial = horner!(
-        t,
-        -0.058_891_21,
-        0.283_704_04,
-        -0.485_387_86,
-        0.275_982_74,
-        -0.025_180_703,
-        0.202_071_04,
-        0.243_260_73,
-        0.282_353_52,
-        0.282_087_68
-    );
+    let polynomial = error_function!(horner, t);
     let tail = mul(mul(splat(0.5), t), mul(gauss, polynomial));
     mul(x, select_negative(x, tail, sub(splat(1.0), tail)))
 }

@@ -1,11 +1,12 @@
 //! Functions of many numbers at once: plain loops over what has no branch, which the compiler turns into vectors of each level.
 
 use super::leveled;
+use crate::cpu::functions::{error_function, exponential};
 
 /// Rounds a number of less than 2^22 when it is added to it.
 const ROUND: f32 = 12_582_912.0;
 
-/// `a x + b` in one rounding.
+/// A polynomial, its highest coefficient first.
 macro_rules! horner {
     ($x:expr, $first:literal $(, $next:literal)+) => {{
         let value: f32 = $first;
@@ -24,7 +25,7 @@ pub fn exp(x: f32) -> f32 {
     let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
     let whole = shifted - ROUND;
     let rest = whole.mul_add(2.121_944_4e-4, whole.mul_add(-0.693_359_4, x));
-    let polynomial = horner!(rest, 1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_66, 0.5);
+    let polynomial = exponential!(horner, rest);
     let value = polynomial.mul_add(rest * rest, rest + 1.0);
     value * f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23))
 }
@@ -42,18 +43,7 @@ pub fn swish(x: f32, a: f32) -> f32 {
 pub fn gelu(x: f32) -> f32 {
     let t = 1.0 / x.abs().mul_add(0.5 * std::f32::consts::FRAC_1_SQRT_2, 1.0);
     let gauss = exp(x * (x * -0.5));
-    let polynomial = horner!(
-        t,
-        -0.058_891_21,
-        0.283_704_04,
-        -0.485_387_86,
-        0.275_982_74,
-        -0.025_180_703,
-        0.202_071_04,
-        0.243_260_73,
-        0.282_353_52,
-        0.282_087_68
-    );
+    let polynomial = error_function!(horner, t);
     let tail = 0.5 * t * (gauss * polynomial);
     x * if x < 0.0 { tail } else { 1.0 - tail }
 }
