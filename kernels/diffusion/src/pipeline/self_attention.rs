@@ -1,10 +1,7 @@
 //! Self-attention guidance (Hong et al., 2023): the picture so far is blurred where the denoiser attends to, and the next one is
 //! driven away from what it says of that.
 
-use super::{
-    PipelineRequest, SelfAttentionGuidance,
-    stable_diffusion::{Seen, StableDiffusion},
-};
+use super::{PipelineRequest, SelfAttentionGuidance, StableDiffusion, predict::Seen};
 use crate::{
     nn::along_axes,
     scheduler::Schedule,
