@@ -56,8 +56,10 @@ const fn is_wide() -> bool {
 #[cfg(target_arch = "x86_64")]
 fn wide() -> Option<wide::Level> {
     #[cfg(test)]
-    if let Some(level) = tests::level() {
-        return level;
+    match tests::forced() {
+        Some(tests::Forced::Four) => return None,
+        Some(tests::Forced::Wide(level)) => return Some(level),
+        None => {}
     }
     if IS_PORTABLE.load(Ordering::Relaxed) { None } else { wide::Level::detected() }
 }

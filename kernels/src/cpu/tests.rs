@@ -12,15 +12,25 @@ use crate::{
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use proptest::prelude::*;
 
+/// The vectors that a test asks for.
 #[cfg(target_arch = "x86_64")]
-thread_local! {
-    static LEVEL: std::cell::Cell<Option<Option<Level>>> = const { std::cell::Cell::new(None) };
+#[derive(Debug, Clone, Copy)]
+pub enum Forced {
+    /// Four numbers, as in a browser.
+    Four,
+    /// Wide ones.
+    Wide(Level),
 }
 
-/// The vectors that a test asks for on its thread.
 #[cfg(target_arch = "x86_64")]
-pub fn level() -> Option<Option<Level>> {
-    LEVEL.get()
+thread_local! {
+    static FORCED: std::cell::Cell<Option<Forced>> = const { std::cell::Cell::new(None) };
+}
+
+/// What a test asks for on its thread.
+#[cfg(target_arch = "x86_64")]
+pub fn forced() -> Option<Forced> {
+    FORCED.get()
 }
 
 fn device() -> Device {
@@ -34,12 +44,12 @@ fn worst(error: impl Fn(&Device) -> f32) -> f32 {
     #[cfg(target_arch = "x86_64")]
     {
         let wide = match Level::detected() {
-            Some(Level::V4) => vec![Some(Level::V3), Some(Level::V4)],
-            Some(Level::V3) => vec![Some(Level::V3)],
+            Some(Level::V4) => vec![Level::V3, Level::V4],
+            Some(Level::V3) => vec![Level::V3],
             None => Vec::new(),
         };
-        wide.into_iter().chain([None]).fold(0.0, |worst: f32, level| {
-            LEVEL.set(Some(level));
+        wide.into_iter().map(Forced::Wide).chain([Forced::Four]).fold(0.0, |worst: f32, forced| {
+            FORCED.set(Some(forced));
             let error = error(&device);
             // What is no number is worse than all.
             if worst.is_nan() || error.is_nan() { f32::NAN } else { worst.max(error) }
