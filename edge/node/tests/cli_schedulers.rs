@@ -49,7 +49,7 @@ fn schedulers_go_by_all_their_names() {
     let picture = |flags: &[&str]| {
         let done = generate(&model, &out, flags);
         assert!(done.status.success(), "{flags:?}: {}", String::from_utf8_lossy(&done.stderr));
-        (String::from_utf8(done.stdout).unwrap(), fs::read(&out).unwrap())
+        (String::from_utf8(done.stdout).unwrap(), image::open(&out).unwrap().into_rgb8().into_raw())
     };
     let (said, karras) = picture(&["--scheduler", "dpmpp-2m-karras"]);
     assert!(said.contains("DPM++ 2M Karras, 2 steps"), "{said}");
