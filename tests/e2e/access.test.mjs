@@ -13,7 +13,7 @@ let browser;
 before(async () => {
   browser = await launch({ webgpu: false });
 });
-after(() => browser.close());
+after(() => browser?.close());
 
 test('the accessibility tree is as committed, before and after a picture', async () => {
   const visitor = await Visitor.open(browser, pageUrl);

@@ -19,7 +19,7 @@ before(async () => {
   [browser, proxy] = await Promise.all([launch(), Proxy.start(pageUrl)]);
 });
 beforeEach(() => proxy.heal());
-after(() => Promise.all([browser.close(), proxy.stop()]));
+after(() => Promise.all([browser?.close(), proxy?.stop()]));
 
 test('the CPU draws what the native program draws', async () => {
   assertSamePicture(await drawn('?device=cpu', 'cpu'), await native(), 'CPU against darkroom generate');

@@ -22,7 +22,7 @@ beforeEach(() => {
   proxy.forget();
   proxy.cutModelInto(RANGES);
 });
-after(() => Promise.all([browser.close(), proxy.stop()]));
+after(() => Promise.all([browser?.close(), proxy?.stop()]));
 
 /** The third range, so that something is stored before and something is missing after. */
 function thirdRange() {

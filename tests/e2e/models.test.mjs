@@ -32,7 +32,7 @@ beforeEach(() => {
   hub.heal();
   hub.forget();
 });
-after(() => Promise.all([browser.close(), proxy.stop(), hub.stop()]));
+after(() => Promise.all([browser?.close(), proxy?.stop(), hub?.stop()]));
 
 test('what a picture will take is told before any weights are fetched', async () => {
   const url = hub.serveModel('moon', moon);

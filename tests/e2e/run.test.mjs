@@ -15,7 +15,7 @@ let browser;
 before(async () => {
   browser = await launch();
 });
-after(() => browser.close());
+after(() => browser?.close());
 
 test('cancel answers within a step, and the next run goes on', async () => {
   const visitor = await Visitor.open(browser, pageUrl);

@@ -16,7 +16,7 @@ let browser;
 before(async () => {
   browser = await launch({ webgpu: false });
 });
-after(() => browser.close());
+after(() => browser?.close());
 
 test('on a host of files there is no server to run on', async () => {
   const visitor = await Visitor.open(browser, pageUrl);

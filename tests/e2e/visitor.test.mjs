@@ -17,7 +17,7 @@ let proxy;
 before(async () => {
   [browser, proxy] = await Promise.all([launch(), Proxy.start(pageUrl)]);
 });
-after(() => Promise.all([browser.close(), proxy.stop()]));
+after(() => Promise.all([browser?.close(), proxy?.stop()]));
 
 test('a new visitor clicks an example and watches it develop into a picture', async () => {
   proxy.runInWorker(reportBreaches);

@@ -51,6 +51,9 @@ pub async fn sd15_folder(place: &Place, steps: Steps) -> Result<PathBuf> {
         return Ok(folder);
     }
     fs::create_dir_all(&models).with_context(|| format!("{} cannot be made", models.display()))?;
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
+    }
     let what = "the model of Stable Diffusion 1.5's shapes cannot be made (it takes 4.3 GB of disk while it is made)";
     let mut random = place.command(place.darkroom());
     random

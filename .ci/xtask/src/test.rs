@@ -189,6 +189,8 @@ async fn run_node(
     node.args(["--test", "--test-concurrency=1"])
         .args(["--test-reporter=spec", "--test-reporter-destination=stdout", "--test-reporter=tap"])
         .arg(format!("--test-reporter-destination={}", report.display()))
+        // In a file none of whose tests is asked for, what `before` began would keep it from ending.
+        .args(filter.map(|_| "--test-force-exit"))
         .args(filter.map(|filter| format!("--test-name-pattern={filter}")))
         .args(files);
     let status = shown(node).await?;
