@@ -119,6 +119,7 @@ pub struct BuilderRoot<'a> {
     device: Device,
     keep_quantised: bool,
     rehearses: bool,
+    packs: bool,
     products: Products,
     product_dtype: Option<FloatDType>,
     used: RefCell<BTreeSet<String>>,
@@ -162,6 +163,7 @@ impl<'a> BuilderRoot<'a> {
             device: device.clone(),
             keep_quantised,
             rehearses: false,
+            packs: true,
             products: Products::Single,
             product_dtype: None,
             used: RefCell::default(),
@@ -185,6 +187,13 @@ impl<'a> BuilderRoot<'a> {
     #[must_use]
     pub const fn with_kept(mut self, kept: &'a Kept, part: &'static str) -> Self {
         self.kept = Some((kept, part));
+        self
+    }
+
+    /// Packs nothing for our own kernels, for whoever trains the parameters or reads them back.
+    #[must_use]
+    pub const fn with_plain_parameters(mut self) -> Self {
+        self.packs = false;
         self
     }
 
@@ -445,7 +454,7 @@ impl Builder<'_> {
 
     /// How our own kernels would read a matrix of so many columns, where they compute.
     fn format(&self, dtype: Dtype, columns: usize) -> Option<Format> {
-        if !kernels::runs_on(self.device()) || self.product_dtype().is_some() {
+        if !self.shared.packs || !kernels::runs_on(self.device()) || self.product_dtype().is_some() {
             return None;
         }
         let kept = match dtype {

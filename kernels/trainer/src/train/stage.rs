@@ -168,7 +168,8 @@ pub fn load<T>(
     build: impl FnOnce(&BuilderRoot<'_>) -> Result<T, TrainError>,
 ) -> Result<(T, Vec<(ParamId, String)>), TrainError> {
     let source = weights::open_path(path)?;
-    let root = BuilderRoot::from_checkpoint(&*source, device, false).with_product_dtype(product_dtype);
+    let root = BuilderRoot::from_checkpoint(&*source, device, false);
+    let root = root.with_product_dtype(product_dtype).with_plain_parameters();
     let module = build(&root)?;
     root.finish("").map_err(|error: LoadError| TrainError::Load(error))?;
     Ok((module, root.names()))
