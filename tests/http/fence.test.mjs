@@ -37,8 +37,14 @@ test('a flood of strangers is kept out, and whoever has a key goes on', async ()
 
 test('a long body of nobody is not read while the fence is closed', async () => {
   const stranger = new Client(stack.url, null);
-  await statuses(4 * SHED, () => stranger.call('GET', '/v1/models'));
   const body = JSON.stringify({ key: 'x', prompt: 'x'.repeat(200_000) });
-  const answer = await stranger.call('POST', '/api/v3/text2img', body, { 'content-type': 'application/json' });
-  assert.deepEqual([answer.status, answer.body.message], [200, 'Service temporarily unavailable. Please try again later.']);
+  const closed = [200, 'Service temporarily unavailable. Please try again later.'];
+  // What is counted is forgotten at the end of a window, which may lie between the flood and the call, but not twice.
+  let found;
+  for (let turn = 0; turn < 2 && found?.[1] !== closed[1]; turn += 1) {
+    await statuses(4 * SHED, () => stranger.call('GET', '/v1/models'));
+    const answer = await stranger.call('POST', '/api/v3/text2img', body, { 'content-type': 'application/json' });
+    found = [answer.status, answer.body.message];
+  }
+  assert.deepEqual(found, closed);
 });
