@@ -15,7 +15,7 @@ out = os.dup(1)
 os.dup2(2, 1)
 started = time.perf_counter()
 model = StableDiffusion(
-    model_path=folder.rstrip("/") + "/", n_threads=os.cpu_count(), wtype="f32", vae_decode_only=True, enable_mmap=True, verbose=False
+    model_path=folder.rstrip("/") + "/", n_threads=len(os.sched_getaffinity(0)), wtype="f32", vae_decode_only=True, enable_mmap=True, verbose=False
 )
 loaded = time.perf_counter()
 ticks = []
