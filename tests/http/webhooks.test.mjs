@@ -17,7 +17,7 @@ before(async () => {
 });
 after(async () => {
   await stack?.stop();
-  await receiver.stop();
+  await receiver?.stop();
 });
 
 afterEach(() => {
