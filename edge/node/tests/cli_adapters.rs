@@ -2,13 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "where a helper cannot go on, its test has failed")]
 
+mod support;
+
 use golden::{Data, Kind, read_all, to_gguf, to_safetensors};
 use serde_json::json;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
 };
+use support::{refused, run};
 use tempfile::TempDir;
 use weights::{Dtype, TensorView, relative_error, write_safetensors};
 
@@ -69,23 +71,6 @@ fn recorded(path: &str) -> PathBuf {
 
 fn lora(name: &str) -> String {
     recorded(&format!("models/tiny-lora/{name}.safetensors")).display().to_string()
-}
-
-fn darkroom(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_darkroom")).args(arguments).output().unwrap()
-}
-
-fn run(arguments: &[&str]) {
-    let output = darkroom(arguments);
-    assert!(output.status.success(), "{arguments:?} failed: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn refused(arguments: &[&str]) -> String {
-    let output = darkroom(arguments);
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");
-    assert!(!error.contains("panicked"), "{error}");
-    error
 }
 
 fn tensor(file: &Path, name: &str) -> Vec<f32> {

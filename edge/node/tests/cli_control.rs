@@ -2,14 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "where a helper cannot go on, its test has failed")]
 
+mod support;
+
 use golden::{Data, Tensors, read_all, to_safetensors};
 use image::{Rgb, RgbImage};
 use serde_json::json;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
 };
+use support::{refused, run};
 use tempfile::TempDir;
 
 /// A folder of one test's own, with a model in it.
@@ -88,24 +90,6 @@ fn usual<'a>(model: &'a str, out: &'a str) -> [&'a str; 11] {
 fn recorded(path: &str) -> String {
     let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/data");
     folder.join(path).display().to_string()
-}
-
-fn darkroom(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_darkroom")).args(arguments).output().unwrap()
-}
-
-fn run(arguments: &[&str]) -> String {
-    let output = darkroom(arguments);
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?} failed: {error}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn refused(arguments: &[&str]) -> String {
-    let output = darkroom(arguments);
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && !error.contains("panicked"), "{arguments:?}: {error}");
-    error
 }
 
 const SIZE: [&str; 4] = ["--width", "64", "--height", "64"];

@@ -2,32 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "where a helper cannot go on, its test has failed")]
 
+mod support;
+
 use golden::{Data, to_gguf};
 use serde_json::Value;
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::{collections::BTreeMap, fs, path::Path};
+use support::{refused, run};
 use tempfile::TempDir;
 use weights::{Dtype, TensorSource as _, relative_error};
-
-fn darkroom(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_darkroom")).args(arguments).output().unwrap()
-}
-
-fn run(arguments: &[&str]) -> String {
-    let output = darkroom(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn refused(arguments: &[&str]) -> String {
-    let output = darkroom(arguments);
-    assert!(!output.status.success(), "{arguments:?} went well");
-    String::from_utf8(output.stderr).unwrap()
-}
 
 fn path(folder: &TempDir, name: &str) -> String {
     folder.path().join(name).display().to_string()

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "where a helper cannot go on, its test has failed")]
 
+mod support;
+
 use diffusion::{
     checkpoint,
     pipeline::{Component, ModelFiles},
@@ -11,26 +13,10 @@ use serde_json::Value;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
 };
+use support::{refused, run};
 use tempfile::TempDir;
 use weights::Dtype;
-
-fn darkroom(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_darkroom")).args(arguments).output().unwrap()
-}
-
-fn run(arguments: &[&str]) -> String {
-    let output = darkroom(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn refused(arguments: &[&str]) -> String {
-    let output = darkroom(arguments);
-    assert!(!output.status.success(), "{arguments:?} went well");
-    String::from_utf8(output.stderr).unwrap()
-}
 
 fn path(folder: &TempDir, name: &str) -> (PathBuf, String) {
     let path = folder.path().join(name);

@@ -11,6 +11,8 @@ mod layout;
 mod names;
 mod parts;
 
+pub(crate) use names::denoiser_to_diffusers;
+
 pub use contents::{Contents, DenoiserKind, Generation, Purpose};
 pub use export::{
     OriginalPart, denoiser_under_original_names, original_denoiser, original_parts, under_original_names,

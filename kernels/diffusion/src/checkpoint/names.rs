@@ -28,8 +28,9 @@ const OPEN_CLIP: [(&str, &str); 5] = [
     ("mlp.c_proj", "mlp.fc2"),
 ];
 
-/// The name of a denoiser's tensor in diffusers, by the pairs of [`super::blocks::Blocks::prefixes`].
-pub(super) fn denoiser_to_diffusers(pairs: &[(String, String)], name: &str) -> Option<String> {
+/// The name of a denoiser's tensor in diffusers, or of a ControlNet's, by pairs of what its blocks' names begin with
+/// ([`super::blocks::Blocks::prefixes`]).
+pub fn denoiser_to_diffusers(pairs: &[(String, String)], name: &str) -> Option<String> {
     let (rest, ours) = pairs.iter().find_map(|(from, to)| Some((name.strip_prefix(from.as_str())?, to)))?;
     if !ours.contains(".resnets.") {
         return Some(format!("{ours}{rest}"));

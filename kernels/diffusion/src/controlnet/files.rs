@@ -108,7 +108,7 @@ mod folder {
                 return Self::from_folder(path);
             }
             let source = open(path)?;
-            single_file::open(source)
+            single_file::open(&source)
                 .map_err(|reason| ControlNetFilesError::Unknown { file: path.display().to_string(), reason })
         }
 

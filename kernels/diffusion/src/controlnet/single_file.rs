@@ -4,10 +4,10 @@
 //! network of its family has them; narrower networks than any published one get fewer heads and groups.
 
 use super::ControlNetFiles;
-use crate::pipeline::Component;
+use crate::{checkpoint::denoiser_to_diffusers, pipeline::Component};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, rc::Rc};
-use weights::{RawTensor, TensorInfo, TensorSource, WeightsError};
+use std::rc::Rc;
+use weights::{Origin, TensorSource, View, ViewEntry};
 
 /// Most blocks that are looked for.
 const MOST: usize = 64;
@@ -20,40 +20,8 @@ const SIZES: usize = 6;
 /// What files of the whole network begin their names with.
 const PREFIXES: [&str; 3] = ["control_model.", "controlnet.", ""];
 
-/// Parts of a residual block, under its authors' names and diffusers'.
-const RESIDUAL: [(&str, &str); 6] = [
-    ("in_layers.0.", "norm1."),
-    ("in_layers.2.", "conv1."),
-    ("out_layers.0.", "norm2."),
-    ("out_layers.3.", "conv2."),
-    ("emb_layers.1.", "time_emb_proj."),
-    ("skip_connection.", "conv_shortcut."),
-];
-
-/// Tensors of another source under other names.
-struct Renamed {
-    source: Rc<dyn TensorSource>,
-    /// Sorted by name.
-    tensors: Vec<TensorInfo>,
-    originals: BTreeMap<String, String>,
-}
-
-impl TensorSource for Renamed {
-    fn tensors(&self) -> &[TensorInfo] {
-        &self.tensors
-    }
-
-    fn read(&self, name: &str) -> Result<RawTensor, WeightsError> {
-        self.source.read(self.originals.get(name).map_or(name, String::as_str))
-    }
-
-    fn metadata(&self, key: &str) -> Option<&str> {
-        self.source.metadata(key)
-    }
-}
-
 /// The network and what its shapes tell of its configuration; otherwise what the file lacks.
-pub(super) fn open(source: Rc<dyn TensorSource>) -> Result<ControlNetFiles, String> {
+pub(super) fn open(source: &Rc<dyn TensorSource>) -> Result<ControlNetFiles, String> {
     let is_any = |prefix: &&&str| {
         let begins = |name: &str| source.tensors().iter().any(|info| info.name.starts_with(&format!("{prefix}{name}")));
         begins("controlnet_cond_embedding.") || begins("input_hint_block.")
@@ -64,14 +32,12 @@ pub(super) fn open(source: Rc<dyn TensorSource>) -> Result<ControlNetFiles, Stri
     let inside = || source.tensors().iter().filter_map(|info| Some((info.name.strip_prefix(prefix)?, info)));
     let names: Vec<&str> = inside().map(|(name, _)| name).collect();
     let pairs = pairs(&names);
-    let (mut originals, mut tensors) = (BTreeMap::new(), Vec::new());
-    for (name, info) in inside() {
-        let ours = renamed(&pairs, name).unwrap_or_else(|| name.to_owned());
-        originals.insert(ours.clone(), info.name.clone());
-        tensors.push(TensorInfo { name: ours, ..info.clone() });
-    }
-    tensors.sort_by(|a, b| a.name.cmp(&b.name));
-    let renamed = Renamed { source, tensors, originals };
+    let entries = inside().map(|(name, info)| ViewEntry {
+        name: denoiser_to_diffusers(&pairs, name).unwrap_or_else(|| name.to_owned()),
+        shape: info.shape.clone(),
+        origin: Origin::Whole(info.name.clone()),
+    });
+    let renamed = View::new(Rc::clone(source), entries.collect()).map_err(|error| error.to_string())?;
     let config =
         config(&renamed).ok_or("its blocks are not those of a ControlNet for Stable Diffusion 1.x, 2.x or XL")?;
     Ok(ControlNetFiles {
@@ -120,15 +86,6 @@ fn pairs(names: &[&str]) -> Vec<(String, String)> {
         }
     }
     pairs
-}
-
-fn renamed(pairs: &[(String, String)], name: &str) -> Option<String> {
-    let (rest, ours) = pairs.iter().find_map(|(from, to)| Some((name.strip_prefix(from.as_str())?, to)))?;
-    if !ours.contains(".resnets.") {
-        return Some(format!("{ours}{rest}"));
-    }
-    let (tail, part) = RESIDUAL.iter().find_map(|(from, to)| Some((rest.strip_prefix(from)?, to)))?;
-    Some(format!("{ours}{part}{tail}"))
 }
 
 /// `config.json` of tensors under diffusers' names.
